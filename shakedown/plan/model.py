@@ -1,0 +1,337 @@
+"""The plan as typed models: what a user may write, and what everything else reads.
+
+Strict: an unknown key is an error. Durations are float seconds, sizes int bytes, shares fractions.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from shakedown.plan.faults import FaultPlan  # noqa: TC001 - pydantic reads the annotation at run time
+from shakedown.plan.values import Duration, Name, Share, Size  # noqa: TC001 - as above
+
+# (the whole file is a first layout; see the room's docstring)
+
+
+class PlanModel(BaseModel):
+    """The base of every model of a plan: unknown keys are errors, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+# --------------------------------------------------------------------------------------------------------- services
+class Health(PlanModel):
+    """How to see that a service is up; exactly one of http, tcp, command, docker."""
+
+    http: str | None = None  # "port-name:/path": a 2xx answer
+    tcp: int | str | None = None  # a port number inside the container, or a port's name
+    command: list[str] | str | None = None  # inside the container (docker) or on the host (process); exit code 0
+    docker: bool = False  # the image's own HEALTHCHECK
+    within: Duration = 30.0
+    interval: Duration = 0.25
+    timeout: Duration = 2.0
+
+
+class Limits(PlanModel):
+    memory: Size | None = None
+    cpus: float | None = Field(default=None, gt=0)
+    pids: int | None = Field(default=None, gt=0)
+    open_files: int | None = Field(default=None, gt=0)
+
+
+class Metrics(PlanModel):
+    prometheus: str  # "port-name:/path"
+    series: list[str] = []
+
+
+class Secret(PlanModel):
+    value: str
+    secret: bool = True
+
+
+class Build(PlanModel):
+    context: str
+    dockerfile: str = "Dockerfile"
+    args: dict[str, str] = {}
+
+
+class ServiceBase(PlanModel):
+    environment: dict[str, str | int | float | bool | Secret] = {}
+    depends_on: list[str] = []
+    ports: dict[Name, int] = {}  # name -> port that the service listens on
+    health: Health | None = None
+    metrics: Metrics | None = None
+    stop_grace: Duration = 5.0
+
+
+class DockerService(ServiceBase):
+    image: str | None = None
+    build: Build | None = None  # a plain string is the context
+    command: list[str] | str | None = None
+    entrypoint: list[str] | None = None
+    user: str | None = None
+    files: dict[str, str] = {}  # path inside the container -> path on the host, relative to the plan (read-only)
+    volumes: dict[str, str] = {}  # volume name -> path inside the container; removed with the run
+    tmpfs: dict[str, Size] = {}
+    limits: Limits = Limits()
+    restart: Literal["no", "on-failure", "always"] = "no"
+
+
+class ProcessService(ServiceBase):
+    """A program on this machine. `{port.NAME}` in the command or environment becomes a free port chosen per run
+    for each entry of `ports` whose value is 0, else the number given."""
+
+    process: list[str]
+    cwd: str = "."
+
+
+class ExternalService(ServiceBase):
+    """Something that already answers. `url` gives port `http`. Load on it needs loopback or `allow: true`."""
+
+    url: str
+    allow: bool = False
+
+
+def _service_kind(value: object) -> str:
+    if isinstance(value, dict):
+        return "process" if "process" in value else "external" if "url" in value else "docker"
+    return {"ProcessService": "process", "ExternalService": "external"}.get(type(value).__name__, "docker")
+
+
+Service = Annotated[
+    Annotated[DockerService, Tag("docker")]
+    | Annotated[ProcessService, Tag("process")]
+    | Annotated[ExternalService, Tag("external")],
+    Discriminator(_service_kind),
+]
+
+
+# -------------------------------------------------------------------------------------------------------- scenarios
+class ConstantArrivalRate(PlanModel):
+    """Open model: iterations start on schedule whatever the system does."""
+
+    type: Literal["constant-arrival-rate"]
+    rate: float = Field(gt=0)  # iterations per time_unit
+    time_unit: Duration = 1.0
+    duration: Duration
+    max_vus: int = Field(default=200, gt=0)  # most iterations in flight at once
+    overload: Literal["queue", "drop"] = "queue"  # when max_vus are busy: start late (lag counted) or drop (counted)
+    graceful_stop: Duration = 10.0
+
+
+class ConstantVus(PlanModel):
+    """Closed model: each VU starts its next iteration when the last one ended."""
+
+    type: Literal["constant-vus"]
+    vus: int = Field(gt=0)
+    duration: Duration
+    think_time: Duration = 0.0
+    graceful_stop: Duration = 10.0
+
+
+Executor = Annotated[ConstantArrivalRate | ConstantVus, Field(discriminator="type")]
+
+
+class Request(PlanModel):
+    """One HTTP request. Exactly one method key. Path, headers and body are Jinja templates (uuid, randint, choice, now,
+    row, iteration, vu)."""
+
+    name: Name
+    get: str | None = None
+    post: str | None = None
+    put: str | None = None
+    patch: str | None = None
+    delete: str | None = None
+    head: str | None = None
+    options: str | None = None
+    headers: dict[str, str] = {}
+    json_: object | None = Field(default=None, alias="json")
+    body: str | None = None
+    form: dict[str, str] | None = None
+    timeout: Duration = 10.0
+    checks: list[str] = []  # see plan.checks; with none, any status below 400 is a success
+    ledger: Name | None = None
+    key: str | None = None  # the ledger key: a template, default: the "id" of the JSON body
+    weight: float = Field(default=1.0, gt=0)
+
+
+class Http(PlanModel):
+    target: str  # "service.port-name"
+    headers: dict[str, str] = {}
+    requests: list[Request] = Field(min_length=1)
+    mode: Literal["sequence", "weighted"] = "sequence"  # all in order each iteration, or one drawn by weight
+
+
+class Data(PlanModel):
+    file: str
+    order: Literal["sequential", "random"] = "sequential"
+
+
+class Scenario(PlanModel):
+    executor: Executor
+    http: Http
+    data: Data | None = None
+    seed: int = 1
+
+
+# ------------------------------------------------------------------------------------------------ suites and ledgers
+class Suite(PlanModel):
+    """A pytest suite run as a process of its own, with the services' addresses in SHAKEDOWN_<SERVICE>_<PORT>."""
+
+    pytest: str  # path relative to the plan
+    workers: int = Field(default=1, gt=0)
+    max_failures: int | None = Field(default=None, gt=0)
+    python: str | None = None  # interpreter; default: the one Shakedown runs under
+    args: list[str] = []
+    environment: dict[str, str | Secret] = {}
+    timeout: Duration = 600.0
+    optional: bool = False  # absent path or interpreter: skipped and said so, instead of a plan error
+
+
+class LedgerRead(PlanModel):
+    """How to find a key again: a GET whose checks hold means found; `copies` is a dotted path into the JSON answer
+    whose list length or number says how often it was stored (must be 1)."""
+
+    get: str
+    target: str
+    checks: list[str] = ["status == 200"]
+    copies: str | None = None
+    timeout: Duration = 5.0
+
+
+class Ledger(PlanModel):
+    read: LedgerRead
+    within: Duration = 30.0  # acknowledged writes must be found within this time of the read's begin
+    lost: int = 0
+    duplicated: int = 0
+
+
+# ----------------------------------------------------------------------------------------------------------- stages
+class UseScenario(PlanModel):
+    """A scenario as used by a stage; a given value replaces the scenario's own."""
+
+    use: str
+    rate: float | None = Field(default=None, gt=0)
+    vus: int | None = Field(default=None, gt=0)
+    duration: Duration | None = None
+    max_vus: int | None = Field(default=None, gt=0)
+    label: Name | None = None  # how thresholds call it when a stage uses one scenario twice; default: its name
+
+
+class UseSuite(PlanModel):
+    suite: str
+    workers: int | None = Field(default=None, gt=0)
+    max_failures: int | None = Field(default=None, gt=0)
+    label: Name | None = None
+
+
+def _use_kind(value: object) -> str:
+    if isinstance(value, dict):
+        return "suite" if "suite" in value else "scenario"
+    return "suite" if isinstance(value, UseSuite) else "scenario"
+
+
+Use = Annotated[Annotated[UseScenario, Tag("scenario")] | Annotated[UseSuite, Tag("suite")], Discriminator(_use_kind)]
+
+
+def _as_use(value: object) -> object:
+    """`send` is short for `{use: send}`."""
+    return {"use": value} if isinstance(value, str) else value
+
+
+UseScenarioOrName = Annotated[UseScenario, BeforeValidator(_as_use)]
+
+
+class BaselineStage(PlanModel):
+    suites: list[Name] = []
+    scenarios: list[UseScenarioOrName] = []
+    thresholds: list[str] = []
+
+
+class StressStage(PlanModel):
+    parallel: list[Use] = Field(min_length=1)
+    thresholds: list[str] = []
+
+
+class Leak(PlanModel):
+    """A series (service.series) that must not grow by more than `max_growth` of its start over the repetitions."""
+
+    series: str
+    max_growth: Share = 0.25
+
+
+def _as_leak(value: object) -> object:
+    return {"series": value} if isinstance(value, str) else value
+
+
+class EnduranceStage(PlanModel):
+    repeat: int = Field(gt=0)
+    run: list[Use] = Field(min_length=1)
+    leaks: list[Annotated[Leak, BeforeValidator(_as_leak)]] = []
+    flaky_tests: int = 0  # most tests that may fail in some repetitions
+    settle: Duration = 1.0  # idle time before each repetition's resources are read
+    thresholds: list[str] = []
+
+
+class Expect(PlanModel):
+    during: list[str] = []  # thresholds over the fault's window
+    after: list[str] = []  # thresholds over the window after recovery
+    health: dict[str, Literal["healthy", "unhealthy"]] = {}  # what each service's health must say while the fault holds
+
+
+class Experiment(PlanModel):
+    name: str
+    fault: FaultPlan
+    hold: Duration = Field(gt=0)
+    recover_within: Duration = Field(gt=0)
+    expect: Expect = Expect()
+    covers: list[str] = []
+
+
+class FaultsStage(PlanModel):
+    load: UseScenarioOrName
+    experiments: list[Experiment] = Field(min_length=1)
+    warm_up: Duration = 5.0  # steady load before the first fault: what "recovered" is compared with
+    pause: Duration = 2.0  # steady load between experiments
+    hold_window: Duration = 2.0  # steady state must hold this long to count as recovered
+    tolerance: FaultsTolerance = Field(default_factory=lambda: FaultsTolerance())
+    thresholds: list[str] = []
+
+
+class FaultsTolerance(PlanModel):
+    """What steady state is: errors at most `error_rate`, and p95 at most `p95` times the steady one (or `p95_floor`)."""
+
+    error_rate: Share = 0.02
+    p95: float = 3.0
+    p95_floor: Duration = 0.25
+    throughput: Share = 0.9
+
+
+class RecoveryStage(PlanModel):
+    compare_with: Literal["baseline"] = "baseline"
+    tolerance: dict[Literal["p50", "p95", "p99", "error_rate", "throughput", "memory"], Share] = {}
+    ledgers: list[Name] = []
+    thresholds: list[str] = []
+
+
+class Stages(PlanModel):
+    baseline: BaselineStage | None = None
+    stress: StressStage | None = None
+    endurance: EnduranceStage | None = None
+    faults: FaultsStage | None = None
+    recovery: RecoveryStage | None = None
+
+
+class Plan(PlanModel):
+    """A whole plan, with variables, profile and overrides already applied."""
+
+    version: Literal[1]
+    name: Name
+    description: str = ""
+    services: dict[Name, Service] = {}
+    scenarios: dict[Name, Scenario] = {}
+    suites: dict[Name, Suite] = {}
+    ledgers: dict[Name, Ledger] = {}
+    stages: Stages

@@ -1,0 +1,133 @@
+"""What a load did."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from shakedown.records.histogram import Histogram
+
+__all__ = ["Bucket", "BucketKey", "ErrorRecord", "GeneratorHealth", "LoadCounts", "LoadDelta", "LoadResult", "Outcome", "Pulse"]
+
+
+class Outcome(StrEnum):
+    """How one started request ended."""
+
+    OK = "ok"  # answered, and every check held
+    FAILED = "failed"  # answered otherwise, or the connection failed
+    TIMED_OUT = "timed_out"  # no full answer within the limit; counts with at least its limit
+    CANCELLED = "cancelled"  # cut off by the end of the load's graceful stop
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BucketKey:
+    """One cell: which request of which load, how it ended, and the second of its *intended* start."""
+
+    request: str
+    outcome: Outcome
+    second: int
+
+
+@dataclass(slots=True)
+class Bucket:
+    """The distributions of one cell, in seconds."""
+
+    response: Histogram = field(default_factory=Histogram)  # from the intended start
+    service: Histogram = field(default_factory=Histogram)  # from the actual send
+    bytes_received: int = 0
+
+
+@dataclass(slots=True)
+class Pulse:
+    """Requests that *ended* within one 100 ms slot, for time to detect and time to recover."""
+
+    ok: int = 0
+    bad: int = 0  # failed or timed out
+    slowest: float = 0.0  # the largest response time among the ok ones, seconds
+
+
+@dataclass(slots=True)
+class LoadCounts:
+    """Conservation, exact at any stop: scheduled = started + dropped; started = ok + failed + timed_out + cancelled.
+
+    Counted in requests for sequences of one request, in iterations otherwise: see `iterations`.
+    """
+
+    scheduled: int = 0
+    started: int = 0
+    dropped: int = 0
+    ok: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    cancelled: int = 0
+    iterations: int = 0
+
+    def problems(self) -> list[str]:
+        """The equations that do not hold, as sentences; empty when all do."""
+        found = []
+        if self.scheduled != self.started + self.dropped:
+            found.append(f"scheduled {self.scheduled} ≠ started {self.started} + dropped {self.dropped}")
+        ended = self.ok + self.failed + self.timed_out + self.cancelled
+        if self.started != ended:
+            found.append(f"started {self.started} ≠ ended {ended}")
+        return found
+
+    def add(self, other: "LoadCounts") -> None:
+        """Add another's counts to these."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(slots=True)
+class ErrorRecord:
+    """One kind of error: how often, when, and an example."""
+
+    kind: str  # dns, refused, reset, timeout-connect, timeout-response, protocol, status, check, closed
+    request: str
+    count: int
+    first_at: float
+    last_at: float
+    example: str  # at most 300 characters
+
+
+@dataclass(slots=True)
+class GeneratorHealth:
+    """How the load workers themselves fared."""
+
+    cpu: float = 0.0  # the busiest worker's mean CPU over the load, in cores
+    lag_p99: float = 0.0  # event-loop lag of the worst worker, seconds
+    workers: int = 0
+    lost_workers: int = 0
+    starved: str | None = None  # the reason, when the generator could not keep up; then nothing it measured may pass
+
+
+@dataclass(slots=True)
+class LoadDelta:
+    """What was measured since the last delta; deltas of one load add up to its result, in any order."""
+
+    load: str  # the load's label
+    at: float
+    counts: LoadCounts
+    buckets: dict[BucketKey, Bucket]
+    pulses: dict[int, Pulse]  # slot number (at / 0.1 s) -> pulse
+    start_lag: dict[int, Histogram]  # second of intended start -> start lag, seconds
+    errors: list[ErrorRecord]
+
+
+@dataclass(slots=True)
+class LoadResult:
+    """One load, whole."""
+
+    load: str  # the label that thresholds use
+    scenario: str
+    stage: str
+    start: float
+    end: float  # the end of the schedule (arrivals stop here); answers may come until the graceful stop's end
+    executor: str
+    target_rate: float | None  # iterations per second asked for; None for closed models
+    counts: LoadCounts
+    buckets: dict[BucketKey, Bucket]
+    pulses: dict[int, Pulse]
+    start_lag: dict[int, Histogram]
+    errors: list[ErrorRecord]
+    generator: GeneratorHealth
+    interrupted: bool = False
+    rate_held: bool = True  # False when fewer than 99 % of the target iterations were started
