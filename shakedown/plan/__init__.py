@@ -4,10 +4,23 @@
 model          the pydantic models of a whole plan
 faults         the models of faults
 values         durations, sizes, shares, names
-loading        YAML with places, variables, profiles, overrides → Plan
+loading        YAML → variables → profile → overrides → Plan, all problems at once
+document       YAML that knows its lines and columns
+profiles       profiles and `--set`
 references     what names what: every cross-reference checked
 thresholds     the grammar of `send.p95 < 500ms`
 checks         the grammar of `status == 202`
+templates      the Jinja templates inside a plan
 secrets        what must never reach a log, database or report
+outline        how long a plan means to take
+schema         the JSON Schema, and a plan to begin with
 =============  =========================================================================
 """
+
+from shakedown.plan.loading import LoadedPlan, load_plan
+from shakedown.plan.model import Plan
+from shakedown.plan.outline import planned_durations
+from shakedown.plan.schema import json_schema, starter_plan
+from shakedown.plan.secrets import Redactor
+
+__all__ = ["LoadedPlan", "Plan", "Redactor", "json_schema", "load_plan", "planned_durations", "starter_plan"]

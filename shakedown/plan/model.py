@@ -5,14 +5,13 @@ Strict: an unknown key is an error. Durations are float seconds, sizes int bytes
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from shakedown.plan.faults import FaultPlan  # noqa: TC001 - pydantic reads the annotation at run time
 from shakedown.plan.values import Duration, Name, Share, Size  # noqa: TC001 - as above
 
-# (the whole file is a first layout; see the room's docstring)
 
 
 class PlanModel(BaseModel):
@@ -34,7 +33,17 @@ class Health(PlanModel):
     timeout: Duration = 2.0
 
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [self.http is not None, self.tcp is not None, self.command is not None, self.docker]
+        if sum(ways) != 1:
+            raise ValueError("health is seen in exactly one way: http, tcp, command or docker")
+        return self
+
+
 class Limits(PlanModel):
+    """What a container may use; nothing given is no limit."""
+
     memory: Size | None = None
     cpus: float | None = Field(default=None, gt=0)
     pids: int | None = Field(default=None, gt=0)
@@ -42,22 +51,40 @@ class Limits(PlanModel):
 
 
 class Metrics(PlanModel):
+    """A Prometheus text endpoint, and the series to record from it."""
+
     prometheus: str  # "port-name:/path"
     series: list[str] = []
 
 
 class Secret(PlanModel):
+    """A value that must never reach a log, database or report."""
+
     value: str
     secret: bool = True
 
 
 class Build(PlanModel):
+    """An image made from a folder; paths are relative to the plan."""
+
     context: str
     dockerfile: str = "Dockerfile"
     args: dict[str, str] = {}
 
 
+def _as_build(value: object) -> object:
+    """A plain string is the context."""
+    return {"context": value} if isinstance(value, str) else value
+
+
+def _as_restart(value: object) -> object:
+    """YAML reads a bare `no` as false."""
+    return "no" if value is False else value
+
+
 class ServiceBase(PlanModel):
+    """What every kind of service has."""
+
     environment: dict[str, str | int | float | bool | Secret] = {}
     depends_on: list[str] = []
     ports: dict[Name, int] = {}  # name -> port that the service listens on
@@ -67,8 +94,10 @@ class ServiceBase(PlanModel):
 
 
 class DockerService(ServiceBase):
+    """A container of this run."""
+
     image: str | None = None
-    build: Build | None = None  # a plain string is the context
+    build: Annotated[Build | None, BeforeValidator(_as_build)] = None
     command: list[str] | str | None = None
     entrypoint: list[str] | None = None
     user: str | None = None
@@ -76,7 +105,13 @@ class DockerService(ServiceBase):
     volumes: dict[str, str] = {}  # volume name -> path inside the container; removed with the run
     tmpfs: dict[str, Size] = {}
     limits: Limits = Limits()
-    restart: Literal["no", "on-failure", "always"] = "no"
+    restart: Annotated[Literal["no", "on-failure", "always"], BeforeValidator(_as_restart)] = "no"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.image is None) == (self.build is None):
+            raise ValueError("a service needs exactly one of image, build, process, url")
+        return self
 
 
 class ProcessService(ServiceBase):
@@ -134,6 +169,9 @@ class ConstantVus(PlanModel):
 Executor = Annotated[ConstantArrivalRate | ConstantVus, Field(discriminator="type")]
 
 
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+
+
 class Request(PlanModel):
     """One HTTP request. Exactly one method key. Path, headers and body are Jinja templates (uuid, randint, choice, now,
     row, iteration, vu)."""
@@ -156,8 +194,28 @@ class Request(PlanModel):
     key: str | None = None  # the ledger key: a template, default: the "id" of the JSON body
     weight: float = Field(default=1.0, gt=0)
 
+    @model_validator(mode="after")
+    def _one_method_and_body(self) -> Self:
+        if sum(getattr(self, method) is not None for method in METHODS) != 1:
+            raise ValueError(f"a request needs exactly one of {', '.join(METHODS)}")
+        if sum(part is not None for part in (self.json_, self.body, self.form)) > 1:
+            raise ValueError("a request has at most one of json, body, form")
+        return self
+
+    @property
+    def method(self) -> str:
+        """The method's key: get, post, …"""
+        return next(method for method in METHODS if getattr(self, method) is not None)
+
+    @property
+    def path(self) -> str:
+        """The path, as a template."""
+        return str(getattr(self, self.method))
+
 
 class Http(PlanModel):
+    """The requests of a scenario and where they go."""
+
     target: str  # "service.port-name"
     headers: dict[str, str] = {}
     requests: list[Request] = Field(min_length=1)
@@ -165,11 +223,15 @@ class Http(PlanModel):
 
 
 class Data(PlanModel):
+    """Rows for the templates (`row.column`), from CSV (with a header) or JSON lines."""
+
     file: str
     order: Literal["sequential", "random"] = "sequential"
 
 
 class Scenario(PlanModel):
+    """One kind of load."""
+
     executor: Executor
     http: Http
     data: Data | None = None
@@ -202,6 +264,8 @@ class LedgerRead(PlanModel):
 
 
 class Ledger(PlanModel):
+    """Writes that were acknowledged must be found again, once."""
+
     read: LedgerRead
     within: Duration = 30.0  # acknowledged writes must be found within this time of the read's begin
     lost: int = 0
@@ -221,6 +285,8 @@ class UseScenario(PlanModel):
 
 
 class UseSuite(PlanModel):
+    """A suite as used by a stage."""
+
     suite: str
     workers: int | None = Field(default=None, gt=0)
     max_failures: int | None = Field(default=None, gt=0)
@@ -245,12 +311,16 @@ UseScenarioOrName = Annotated[UseScenario, BeforeValidator(_as_use)]
 
 
 class BaselineStage(PlanModel):
+    """Is it well, quietly? If not, the run stops here."""
+
     suites: list[Name] = []
     scenarios: list[UseScenarioOrName] = []
     thresholds: list[str] = []
 
 
 class StressStage(PlanModel):
+    """Everything at the same time."""
+
     parallel: list[Use] = Field(min_length=1)
     thresholds: list[str] = []
 
@@ -267,6 +337,8 @@ def _as_leak(value: object) -> object:
 
 
 class EnduranceStage(PlanModel):
+    """The same again and again."""
+
     repeat: int = Field(gt=0)
     run: list[Use] = Field(min_length=1)
     leaks: list[Annotated[Leak, BeforeValidator(_as_leak)]] = []
@@ -276,12 +348,16 @@ class EnduranceStage(PlanModel):
 
 
 class Expect(PlanModel):
+    """What must hold while a fault lasts, and after it."""
+
     during: list[str] = []  # thresholds over the fault's window
     after: list[str] = []  # thresholds over the window after recovery
     health: dict[str, Literal["healthy", "unhealthy"]] = {}  # what each service's health must say while the fault holds
 
 
 class Experiment(PlanModel):
+    """One fault, and what is expected of the system."""
+
     name: str
     fault: FaultPlan
     hold: Duration = Field(gt=0)
@@ -291,6 +367,8 @@ class Experiment(PlanModel):
 
 
 class FaultsStage(PlanModel):
+    """Faults one after another, under load."""
+
     load: UseScenarioOrName
     experiments: list[Experiment] = Field(min_length=1)
     warm_up: Duration = 5.0  # steady load before the first fault: what "recovered" is compared with
@@ -310,6 +388,8 @@ class FaultsTolerance(PlanModel):
 
 
 class RecoveryStage(PlanModel):
+    """Did everything come back?"""
+
     compare_with: Literal["baseline"] = "baseline"
     tolerance: dict[Literal["p50", "p95", "p99", "error_rate", "throughput", "memory"], Share] = {}
     ledgers: list[Name] = []
@@ -317,6 +397,8 @@ class RecoveryStage(PlanModel):
 
 
 class Stages(PlanModel):
+    """The five stages; one that is absent is skipped."""
+
     baseline: BaselineStage | None = None
     stress: StressStage | None = None
     endurance: EnduranceStage | None = None

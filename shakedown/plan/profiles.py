@@ -1,0 +1,184 @@
+"""Profiles and overrides: how one plan serves a smoke test and a long night."""
+
+import difflib
+from collections.abc import Callable, Sequence
+
+import yaml
+
+from shakedown.errors import PlanProblem
+from shakedown.plan.document import Document, Path, show_path
+from shakedown.units import parse_duration
+
+__all__ = ["apply_overrides", "apply_profile", "nearest", "profile_names"]
+
+PARTS = ("services", "scenarios", "suites", "ledgers", "stages")
+SCALES = ("duration", "repeat", "rate")
+
+
+def nearest(word: str, choices: Sequence[str]) -> str | None:
+    """`did you mean …?` for a word that is not among the choices; None when nothing is close."""
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close else None
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    return f"one of {', '.join(choices)}" if choices else "nothing"
+
+
+def profile_names(document: Document) -> list[str]:
+    """The profiles that the plan has."""
+    profiles = document.data.get("profiles") if isinstance(document.data, dict) else None
+    return list(profiles) if isinstance(profiles, dict) else []
+
+
+def check_profiles(document: Document) -> list[PlanProblem]:
+    """What is wrong with the shape of any profile, chosen or not."""
+    if not isinstance(document.data, dict) or "profiles" not in document.data:
+        return []
+    profiles = document.data["profiles"]
+    if not isinstance(profiles, dict):
+        return [document.problem(("profiles",), "profiles must be a mapping of names to profiles")]
+    found = []
+    for name, profile in profiles.items():
+        path: Path = ("profiles", name)
+        if not isinstance(profile, dict):
+            found.append(document.problem(path, "a profile must be a mapping"))
+            continue
+        for key, value in profile.items():
+            if key not in (*PARTS, "scale"):
+                allowed = ("scale", *PARTS)
+                found.append(
+                    document.problem((*path, key), f"unknown key `{key}`; allowed: {', '.join(allowed)}", nearest(key, allowed))
+                )
+            elif not isinstance(value, dict):
+                found.append(document.problem((*path, key), f"`{key}` must be a mapping"))
+            elif key == "scale":
+                for scale, factor in value.items():
+                    here = (*path, key, scale)
+                    if scale not in SCALES:
+                        found.append(
+                            document.problem(here, f"unknown key `{scale}`; allowed: {', '.join(SCALES)}", nearest(scale, SCALES))
+                        )
+                    elif not isinstance(factor, int | float) or isinstance(factor, bool) or factor <= 0:
+                        found.append(document.problem(here, f"a scale must be a number above zero, not {factor!r}"))
+    return found
+
+
+def apply_profile(document: Document, profile: str | None) -> list[PlanProblem]:
+    """Merge the chosen profile into the document's data and drop the key `profiles`."""
+    found = check_profiles(document)
+    data = document.data
+    if not isinstance(data, dict):
+        return found
+    profiles = data.pop("profiles", None)
+    if profile is None or found:
+        return found
+    names = list(profiles) if isinstance(profiles, dict) else []
+    if not isinstance(profiles, dict) or profile not in profiles:
+        message = f"unknown profile `{profile}`; the plan has {_one_of(names)}"
+        return [PlanProblem(message=message, file=document.file, hint=nearest(profile, names))]
+    chosen = profiles[profile]
+    for part in PARTS:
+        if part in chosen:
+            data[part] = _merge(document, data.get(part), chosen[part], (part,), ("profiles", profile, part))
+    _scale(data, chosen.get("scale", {}))
+    return found
+
+
+def _merge(document: Document, old: object, new: object, path: Path, source: Path) -> object:
+    """`new` over `old`: mappings merge, everything else replaces; places follow the value."""
+    if source in document.places:
+        document.places[path] = document.places[source]
+    if isinstance(new, dict) and isinstance(old, dict):
+        merged = dict(old)
+        for key, value in new.items():
+            merged[key] = _merge(document, old.get(key), value, (*path, key), (*source, key))
+        return merged
+    for known, place in list(document.places.items()):
+        if known[: len(source)] == source:
+            document.places[(*path, *known[len(source) :])] = place
+    return new
+
+
+def _scale(data: dict[str, object], scale: dict[str, float]) -> None:
+    """Multiply durations, repeats and rates; what cannot be read is left for the validation to name."""
+    duration, repeat, rate = (float(scale.get(name, 1.0)) for name in SCALES)
+
+    def times(mapping: object, key: str, factor: float, read: Callable[[str | float], float] = float) -> None:
+        if factor == 1.0 or not isinstance(mapping, dict) or mapping.get(key) is None:
+            return
+        try:
+            mapping[key] = read(mapping[key]) * factor
+        except (TypeError, ValueError):
+            return
+
+    def use(mapping: object) -> None:
+        times(mapping, "duration", duration, parse_duration)
+        times(mapping, "rate", rate)
+
+    for scenario in _values(data.get("scenarios")):
+        use(scenario.get("executor") if isinstance(scenario, dict) else None)
+    stages = data.get("stages")
+    for stage in _values(stages):
+        if not isinstance(stage, dict):
+            continue
+        for key in ("scenarios", "parallel", "run"):
+            for item in stage[key] if isinstance(stage.get(key), list) else ():
+                use(item)
+        use(stage.get("load"))
+        for experiment in stage["experiments"] if isinstance(stage.get("experiments"), list) else ():
+            times(experiment, "hold", duration, parse_duration)
+        if repeat != 1.0 and isinstance(stage.get("repeat"), int):
+            stage["repeat"] = max(1, round(stage["repeat"] * repeat))
+
+
+def _values(mapping: object) -> list[object]:
+    return list(mapping.values()) if isinstance(mapping, dict) else []
+
+
+def apply_overrides(document: Document, overrides: Sequence[str]) -> list[PlanProblem]:
+    """Carry out `--set a.b.0.c=value`; the value is YAML."""
+    found = []
+    for override in overrides:
+        path_text, equals, value_text = override.partition("=")
+        if not equals or not path_text:
+            found.append(
+                PlanProblem(f"not an override: {override!r}", file="--set", hint="write --set stages.stress.parallel.0.rate=50")
+            )
+            continue
+        try:
+            value = yaml.safe_load(value_text)
+        except yaml.YAMLError as error:
+            found.append(PlanProblem(f"the value is not YAML: {error}", key=path_text, file="--set"))
+            continue
+        problem = _set(document, path_text.split("."), value)
+        if problem:
+            found.append(problem)
+    return found
+
+
+def _set(document: Document, steps: list[str], value: object) -> PlanProblem | None:
+    here: object = document.data
+    path: list[str | int] = []
+    for position, step in enumerate(steps):
+        last = position == len(steps) - 1
+        where = show_path(tuple(path)) or "the plan"
+        if isinstance(here, list):
+            if not step.isdigit() or int(step) >= len(here):
+                return PlanProblem(f"no item {step!r} in {where}, which has {len(here)}", key=".".join(steps), file="--set")
+            index: str | int = int(step)
+        elif isinstance(here, dict):
+            if step not in here and not last:
+                choices = [str(key) for key in here]
+                message = f"no key `{step}` in {where}, which has {_one_of(choices)}"
+                return PlanProblem(message, key=".".join(steps), file="--set", hint=nearest(step, choices))
+            index = step
+        else:
+            return PlanProblem(f"{where} is a plain value: it has no `{step}`", key=".".join(steps), file="--set")
+        path.append(index)
+        if last:
+            here[index] = value  # type: ignore[index]  # a list with an int, or a dict with a str
+            document.places.pop(tuple(path), None)
+        else:
+            here = here[index]  # type: ignore[index]
+    return None

@@ -1,0 +1,380 @@
+"""Everything in a plan that names something else, checked before anything starts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path as FilePath
+from urllib.parse import urlsplit
+
+from shakedown.errors import PlanProblem
+from shakedown.plan.checks import compile_checks
+from shakedown.plan.document import Document, Path
+from shakedown.plan.model import (
+    DockerService,
+    ExternalService,
+    Plan,
+    ProcessService,
+    Request,
+    Scenario,
+    Service,
+    UseScenario,
+    UseSuite,
+)
+from shakedown.plan.profiles import nearest
+from shakedown.plan.templates import LOAD_NAMES, template_problem, texts_in
+from shakedown.plan.thresholds import (
+    AGGREGATES,
+    LOAD_METRICS,
+    PERCENTILE,
+    SERIES_UNITS,
+    SUITE_METRICS,
+    parse_threshold,
+)
+
+__all__ = ["check_references", "key_template", "label_of"]
+
+LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+
+
+def label_of(use: UseScenario | UseSuite) -> str:
+    """What thresholds and reports call a load or suite of a stage."""
+    return use.label or (use.use if isinstance(use, UseScenario) else use.suite)
+
+
+def key_template(request: Request) -> str | None:
+    """The template of a request's ledger key: its `key`, or the `id` of its JSON body."""
+    if request.key is not None:
+        return request.key
+    body = request.json_
+    return str(body["id"]) if isinstance(body, dict) and "id" in body else None
+
+
+def check_references(plan: Plan, document: Document, base: FilePath) -> list[PlanProblem]:
+    """Every problem that shows only when the parts of a plan are seen together."""
+    return list(_Checker(plan, document, base).problems())
+
+
+class _Checker:
+    def __init__(self, plan: Plan, document: Document, base: FilePath) -> None:
+        self.plan = plan
+        self.document = document
+        self.base = base
+
+    def problems(self) -> Iterator[PlanProblem]:
+        for name, service in self.plan.services.items():
+            yield from self.service(("services", name), name, service)
+        yield from self.cycles()
+        for name, scenario in self.plan.scenarios.items():
+            yield from self.scenario(("scenarios", name), scenario)
+        for name, suite in self.plan.suites.items():
+            if not (self.base / suite.pytest).exists() and not suite.optional:
+                yield self.missing_file(("suites", name, "pytest"), suite.pytest)
+        yield from self.ledgers()
+        yield from self.stages()
+
+    # ------------------------------------------------------------------------------------------------- small helpers
+    def problem(self, path: Path, message: str, hint: str | None = None) -> PlanProblem:
+        return self.document.problem(path, message, hint)
+
+    def unknown(self, path: Path, kind: str, name: str, choices: Iterable[str]) -> PlanProblem:
+        known = list(choices)
+        listing = f"the plan has {', '.join(known)}" if known else f"the plan has no {kind}"
+        return self.problem(path, f"no such {kind}: `{name}`; {listing}", nearest(name, known))
+
+    def missing_file(self, path: Path, name: str) -> PlanProblem:
+        return self.problem(path, f"no such file or folder: {name}", f"paths start from the plan's folder, {self.base}")
+
+    def port(self, path: Path, target: str) -> Iterator[PlanProblem]:
+        """`service.port-name`."""
+        name, dot, port = target.partition(".")
+        if name not in self.plan.services:
+            yield self.unknown(path, "service", name, self.plan.services)
+            return
+        ports = ports_of(self.plan.services[name])
+        if not dot or port not in ports:
+            named = f"; {name} has {', '.join(ports)}" if ports else f"; {name} has none"
+            yield self.problem(path, f"`{target}` is no service.port{named}", nearest(port, ports))
+
+    def port_path(self, path: Path, name: str, value: str) -> Iterator[PlanProblem]:
+        """`port-name:/path`."""
+        port, colon, rest = value.partition(":")
+        if not colon or not rest.startswith("/"):
+            yield self.problem(path, f"`{value}` is no port and path; write http:/health")
+        else:
+            yield from self.port(path, f"{name}.{port}")
+
+    # ------------------------------------------------------------------------------------------------------ services
+    def service(self, path: Path, name: str, service: Service) -> Iterator[PlanProblem]:
+        for index, needed in enumerate(service.depends_on):
+            if needed not in self.plan.services:
+                yield self.unknown((*path, "depends_on", index), "service", needed, self.plan.services)
+        if service.health is not None and service.health.http is not None:
+            yield from self.port_path((*path, "health", "http"), name, service.health.http)
+        if service.health is not None and isinstance(service.health.tcp, str):
+            yield from self.port((*path, "health", "tcp"), f"{name}.{service.health.tcp}")
+        if service.metrics is not None:
+            yield from self.port_path((*path, "metrics", "prometheus"), name, service.metrics.prometheus)
+        if isinstance(service, DockerService):
+            if service.build is not None and not (self.base / service.build.context / service.build.dockerfile).is_file():
+                yield self.missing_file((*path, "build"), f"{service.build.context}/{service.build.dockerfile}")
+            for inside, outside in service.files.items():
+                if not (self.base / outside).exists():
+                    yield self.missing_file((*path, "files", inside), outside)
+        if isinstance(service, ProcessService) and service.health is not None and service.health.docker:
+            yield self.problem((*path, "health", "docker"), "a process has no Docker healthcheck; use http, tcp or command")
+
+    def cycles(self) -> Iterator[PlanProblem]:
+        done: set[str] = set()
+
+        def visit(name: str, trail: tuple[str, ...]) -> Iterator[PlanProblem]:
+            if name in trail:
+                ring = " → ".join((*trail[trail.index(name) :], name))
+                yield self.problem(("services", name, "depends_on"), f"services wait for each other: {ring}")
+                return
+            if name in done or name not in self.plan.services:
+                return
+            for needed in self.plan.services[name].depends_on:
+                yield from visit(needed, (*trail, name))
+            done.add(name)
+
+        for name in self.plan.services:
+            yield from visit(name, ())
+
+    # ----------------------------------------------------------------------------------------------------- scenarios
+    def scenario(self, path: Path, scenario: Scenario) -> Iterator[PlanProblem]:
+        target = (*path, "http", "target")
+        yield from self.port(target, scenario.http.target)
+        service = self.plan.services.get(scenario.http.target.partition(".")[0])
+        if isinstance(service, ExternalService) and not service.allow:
+            host = urlsplit(service.url).hostname or ""
+            if not host.startswith(LOOPBACK):
+                yield self.problem(
+                    target, f"load on {host}, which is not on this machine", "say `allow: true` at the service, if it is yours"
+                )
+        if scenario.data is not None and not (self.base / scenario.data.file).is_file():
+            yield self.missing_file((*path, "data", "file"), scenario.data.file)
+        names = LOAD_NAMES if scenario.data is not None else LOAD_NAMES - {"row"}
+        seen: set[str] = set()
+        for index, request in enumerate(scenario.http.requests):
+            here = (*path, "http", "requests", index)
+            if request.name in seen:
+                yield self.problem((*here, "name"), f"two requests are called `{request.name}`")
+            seen.add(request.name)
+            yield from self.request(here, request, names)
+
+    def request(self, path: Path, request: Request, names: frozenset[str]) -> Iterator[PlanProblem]:
+        parts: dict[str, object] = {
+            request.method: request.path, "headers": request.headers, "json": request.json_, "body": request.body,
+            "form": request.form, "key": request.key,
+        }  # fmt: skip
+        for part, value in parts.items():
+            for text in texts_in(value):
+                if problem := template_problem(text, names):
+                    yield self.problem((*path, part), problem)
+        for index, check in enumerate(request.checks):
+            try:
+                compile_checks([check])
+            except ValueError as error:
+                yield self.problem((*path, "checks", index), str(error))
+        if request.ledger is not None:
+            if request.ledger not in self.plan.ledgers:
+                yield self.unknown((*path, "ledger"), "ledger", request.ledger, self.plan.ledgers)
+            if key_template(request) is None:
+                yield self.problem(
+                    (*path, "ledger"), "a write in a ledger needs a key", "give `key:`, or an `id` in the JSON body"
+                )
+
+    def ledgers(self) -> Iterator[PlanProblem]:
+        used = {request.ledger for scenario in self.plan.scenarios.values() for request in scenario.http.requests}
+        for name, ledger in self.plan.ledgers.items():
+            path: Path = ("ledgers", name)
+            yield from self.port((*path, "read", "target"), ledger.read.target)
+            if problem := template_problem(ledger.read.get, frozenset({"key"})):
+                yield self.problem((*path, "read", "get"), problem)
+            for index, check in enumerate(ledger.read.checks):
+                try:
+                    compile_checks([check])
+                except ValueError as error:
+                    yield self.problem((*path, "read", "checks", index), str(error))
+            if name not in used:
+                yield self.problem(path, "no request writes into this ledger", f"say `ledger: {name}` at a request")
+
+    # -------------------------------------------------------------------------------------------------------- stages
+    def stages(self) -> Iterator[PlanProblem]:
+        stages, root = self.plan.stages, ("stages",)
+        if not stages.model_dump(exclude_none=True):
+            yield self.problem(root, "no stage at all", "begin with `baseline`")
+        if stages.baseline is not None:
+            path: Path = (*root, "baseline")
+            for index, suite in enumerate(stages.baseline.suites):
+                if suite not in self.plan.suites:
+                    yield self.unknown((*path, "suites", index), "suite", suite, self.plan.suites)
+            uses: list[UseScenario | UseSuite] = [UseSuite(suite=suite) for suite in stages.baseline.suites]
+            yield from self.uses((*path, "scenarios"), stages.baseline.scenarios)
+            yield from self.thresholds(path, stages.baseline.thresholds, [*uses, *stages.baseline.scenarios])
+        if stages.stress is not None:
+            yield from self.uses((*root, "stress", "parallel"), stages.stress.parallel)
+            yield from self.thresholds((*root, "stress"), stages.stress.thresholds, stages.stress.parallel)
+        if stages.endurance is not None:
+            yield from self.uses((*root, "endurance", "run"), stages.endurance.run)
+            yield from self.thresholds((*root, "endurance"), stages.endurance.thresholds, stages.endurance.run)
+            for index, leak in enumerate(stages.endurance.leaks):
+                yield from self.series((*root, "endurance", "leaks", index), leak.series)
+        yield from self.faults()
+        yield from self.recovery()
+
+    def uses(self, path: Path, uses: Sequence[UseScenario | UseSuite]) -> Iterator[PlanProblem]:
+        labels: set[str] = set()
+        for index, use in enumerate(uses):
+            here = (*path, index)
+            if isinstance(use, UseSuite) and use.suite not in self.plan.suites:
+                yield self.unknown((*here, "suite"), "suite", use.suite, self.plan.suites)
+            if isinstance(use, UseScenario):
+                yield from self.use(here, use)
+            label = label_of(use)
+            if label in labels:
+                yield self.problem(here, f"two parts of this stage are called `{label}`", "give one of them a `label`")
+            labels.add(label)
+
+    def use(self, path: Path, use: UseScenario) -> Iterator[PlanProblem]:
+        if use.use not in self.plan.scenarios:
+            yield self.unknown((*path, "use"), "scenario", use.use, self.plan.scenarios)
+            return
+        executor = self.plan.scenarios[use.use].executor
+        for key in ("rate", "max_vus") if executor.type == "constant-vus" else ("vus",):
+            if getattr(use, key) is not None:
+                yield self.problem((*path, key), f"`{key}` does not fit the scenario's executor, {executor.type}")
+
+    def series(self, path: Path, text: str) -> Iterator[PlanProblem]:
+        source, dot, series = text.partition(".")
+        known = self.known_series(source)
+        if known is None or not dot:
+            yield self.unknown(path, "service", source, self.plan.services)
+        elif series not in known:
+            yield self.problem(path, f"no such series: `{text}`; {source} has {', '.join(known)}", nearest(series, known))
+
+    def known_series(self, source: str) -> list[str] | None:
+        """The series that are sampled of a source; None when it is no source."""
+        if source == "host":
+            return ["cpu", "memory"]
+        service = self.plan.services.get(source)
+        if service is None:
+            return None
+        declared = service.metrics.series if service.metrics else []
+        measured = [] if isinstance(service, ExternalService) else list(SERIES_UNITS)
+        return [*measured, *declared]
+
+    def thresholds(
+        self, path: Path, texts: Sequence[str], uses: Sequence[UseScenario | UseSuite], key: str = "thresholds"
+    ) -> Iterator[PlanProblem]:
+        by_label = {label_of(use): use for use in uses}
+        for index, text in enumerate(texts):
+            here = (*path, key, index)
+            try:
+                threshold = parse_threshold(text)
+            except ValueError as error:
+                yield self.problem(here, str(error))
+                continue
+            use = by_label.get(threshold.subject)
+            if use is None:
+                known = self.known_series(threshold.subject)
+                if known is None:
+                    choices = [*by_label, *self.plan.services, "host"]
+                    yield self.problem(
+                        here,
+                        f"`{threshold.subject}` is not measured in this stage; measured are {', '.join(choices)}",
+                        nearest(threshold.subject, choices),
+                    )
+                elif threshold.metric not in known or threshold.request is not None:
+                    yield self.problem(
+                        here,
+                        f"no such series: `{threshold.subject}.{threshold.metric}`; it has {', '.join(known)}",
+                        nearest(threshold.metric, known),
+                    )
+                continue
+            table = SUITE_METRICS if isinstance(use, UseSuite) else LOAD_METRICS
+            pct = isinstance(use, UseScenario) and PERCENTILE.fullmatch(threshold.metric) is not None
+            if threshold.metric not in table and not pct:
+                choices = [*(("p50", "p95", "p99") if table is LOAD_METRICS else ()), *table]
+                yield self.problem(
+                    here,
+                    f"no such metric: `{threshold.metric}`; `{threshold.subject}` has {', '.join(choices)}",
+                    nearest(threshold.metric, choices),
+                )
+            elif threshold.aggregate:
+                yield self.problem(here, f"`.{threshold.aggregate}` fits sampled series alone ({', '.join(AGGREGATES)})")
+            elif threshold.request is not None:
+                yield from self.request_name(here, use, threshold.request, threshold.metric)
+
+    def request_name(self, path: Path, use: UseScenario | UseSuite, name: str, metric: str) -> Iterator[PlanProblem]:
+        scenario = self.plan.scenarios.get(use.use) if isinstance(use, UseScenario) else None
+        names = [request.name for request in scenario.http.requests] if scenario else []
+        if name not in names:
+            yield self.unknown(path, "request", name, names)
+        elif metric in ("dropped", "start_lag"):
+            yield self.problem(path, f"`{metric}` is counted for a whole load, not for one request")
+
+    def faults(self) -> Iterator[PlanProblem]:
+        stage = self.plan.stages.faults
+        if stage is None:
+            return
+        path: Path = ("stages", "faults")
+        yield from self.use((*path, "load"), stage.load)
+        yield from self.thresholds(path, stage.thresholds, [stage.load])
+        names: set[str] = set()
+        for index, experiment in enumerate(stage.experiments):
+            here: Path = (*path, "experiments", index)
+            if experiment.name in names:
+                yield self.problem((*here, "name"), f"two experiments are called `{experiment.name}`")
+            names.add(experiment.name)
+            fault = experiment.fault
+            target = self.plan.services.get(fault.target)
+            if target is None:
+                yield self.unknown((*here, "fault", "target"), "service", fault.target, self.plan.services)
+            elif not isinstance(target, DockerService):
+                yield self.problem(
+                    (*here, "fault", "target"),
+                    f"{fault.type} acts on containers; `{fault.target}` is none",
+                    "give the service an `image` or `build`",
+                )
+            elif fault.type == "network-latency" and not (fault.ports or listening_ports(target)):
+                yield self.problem((*here, "fault"), f"`{fault.target}` has no known port", "give `ports: [5432]`")
+            for peer_index, peer in enumerate(fault.peers if fault.type == "network-partition" else ()):
+                if peer not in self.plan.services or peer == fault.target:
+                    others = [name for name in self.plan.services if name != fault.target]
+                    yield self.unknown((*here, "fault", "peers", peer_index), "other service", peer, others)
+            for key in ("during", "after"):
+                yield from self.thresholds((*here, "expect"), getattr(experiment.expect, key), [stage.load], key)
+            for service in experiment.expect.health:
+                where = (*here, "expect", "health", service)
+                if service not in self.plan.services:
+                    yield self.unknown(where, "service", service, self.plan.services)
+                elif self.plan.services[service].health is None:
+                    yield self.problem(where, f"`{service}` has no health to look at", "give the service `health:`")
+
+    def recovery(self) -> Iterator[PlanProblem]:
+        stage = self.plan.stages.recovery
+        if stage is None:
+            return
+        path: Path = ("stages", "recovery")
+        baseline = self.plan.stages.baseline
+        if stage.tolerance and (baseline is None or not baseline.scenarios):
+            yield self.problem((*path, "tolerance"), "there is no load in the baseline to compare with")
+        for index, name in enumerate(stage.ledgers):
+            if name not in self.plan.ledgers:
+                yield self.unknown((*path, "ledgers", index), "ledger", name, self.plan.ledgers)
+        yield from self.thresholds(path, stage.thresholds, baseline.scenarios if baseline else [])
+
+
+def ports_of(service: Service) -> dict[str, int]:
+    """A service's named ports; an external one has `http`, from its URL."""
+    if isinstance(service, ExternalService):
+        parts = urlsplit(service.url)
+        return {"http": parts.port or (443 if parts.scheme == "https" else 80), **service.ports}
+    return service.ports
+
+
+def listening_ports(service: Service) -> list[int]:
+    """Every port that the plan says a service listens on."""
+    ports = list(ports_of(service).values())
+    if service.health is not None and isinstance(service.health.tcp, int) and service.health.tcp not in ports:
+        ports.append(service.health.tcp)
+    return ports
