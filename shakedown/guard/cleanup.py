@@ -1,0 +1,106 @@
+"""What dead runs left behind: found by journal and by label, and taken back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shakedown.errors import GuardError
+from shakedown.guard.journal import Owner, append_strike, read_journal
+from shakedown.guard.labels import OWNER, RUN
+from shakedown.guard.undo import carry_out
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+__all__ = ["CleanupReport", "cleanup", "remove_labelled", "undo_open"]
+
+
+@dataclass(slots=True)
+class CleanupReport:
+    """What was done, and what could not be."""
+
+    done: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    live: list[str] = field(default_factory=list)  # runs that still go on and were left alone
+
+
+def cleanup(
+    runs: Path, client: "DockerClient | None", *, run: str | None = None, say: Callable[[str], None] = lambda _: None
+) -> CleanupReport:
+    """Take back what dead runs left: open intents of their journals, then everything with their labels.
+
+    Runs whose owner still lives are left alone.
+
+    Args:
+        runs: the folder with one folder per run.
+        client: the engine, or None when none answers (then containers are reported as not looked at).
+        run: only this run.
+    """
+    report = CleanupReport()
+    for folder in sorted(runs.iterdir()) if runs.is_dir() else ():
+        journal = folder / "journal.jsonl"
+        if not journal.is_file() or (run is not None and folder.name != run):
+            continue
+        owner = read_journal(journal).owner
+        if owner is not None and owner.alive():
+            report.live.append(folder.name)
+            continue
+        undo_open(journal, client, report)
+    if client is not None:
+        remove_labelled(client, report, run=run)
+    for line in (*report.done, *report.failed):
+        say(line)
+    return report
+
+
+def undo_open(journal: Path, client: "DockerClient | None", report: CleanupReport) -> None:
+    """Carry out every open undo of a journal, newest first."""
+    for intent in read_journal(journal).intents:
+        try:
+            report.done.append(f"{intent.what}: {carry_out(intent.undo, client)}")
+            append_strike(journal, intent.id)
+        except (GuardError, OSError) as error:
+            report.failed.append(f"{intent.what}: {error}")
+
+
+def remove_labelled(client: "DockerClient", report: CleanupReport, *, run: str | None, force: bool = False) -> None:
+    """Remove containers, networks and volumes with our label whose owner is dead (or, with `force`, any owner)."""
+    wanted = {"label": f"{RUN}={run}" if run else RUN}
+
+    def dead(labels: dict[str, str] | None) -> bool:
+        pid, _, created = (labels or {}).get(OWNER, "").partition(":")
+        if force or not pid.isdigit():
+            return force or not pid
+        return not Owner(pid=int(pid), created=float(created)).alive()
+
+    from docker.errors import APIError, NotFound  # noqa: PLC0415 - see engine.find_engine
+
+    for container in client.containers.list(all=True, filters=wanted, ignore_removed=True):
+        if dead(container.labels):
+            try:
+                container.remove(force=True, v=True)
+                report.done.append(f"container {container.name} removed")
+            except NotFound:
+                continue
+            except APIError as error:
+                if "already in progress" not in str(error):
+                    report.failed.append(f"container {container.name}: {error.explanation}")
+    for network in client.networks.list(filters=wanted):
+        if dead(network.attrs.get("Labels")):
+            try:
+                network.remove()
+                report.done.append(f"network {network.name} removed")
+            except NotFound:
+                continue
+            except APIError as error:
+                report.failed.append(f"network {network.name}: {error.explanation}")
+    for volume in client.volumes.list(filters=wanted):
+        if dead(volume.attrs.get("Labels")):
+            try:
+                volume.remove(force=True)
+                report.done.append(f"volume {volume.name} removed")
+            except NotFound:
+                continue
+            except APIError as error:
+                report.failed.append(f"volume {volume.name}: {error.explanation}")
