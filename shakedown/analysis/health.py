@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from shakedown.analysis.recovery import SLOT, Timeline, slot_of
+from shakedown.analysis.recovery import Timeline
+from shakedown.analysis.slots import SLOT, slot_of
 from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import HealthTruth
 

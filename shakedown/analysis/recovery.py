@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from shakedown.analysis.evidence import window_stats
+from shakedown.analysis.slots import SLOT, slot_of
 from shakedown.plan.model import FaultsTolerance
 from shakedown.records.load import LoadResult, Pulse
 from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import PhaseStats
 
-__all__ = ["SLOT", "Steady", "Timeline", "find_effect", "find_recovery", "learn_steady", "phase_stats", "slot_of"]
+__all__ = ["Steady", "Timeline", "find_effect", "find_recovery", "learn_steady", "phase_stats"]
 
-SLOT = 0.1
 SLOW_SLOTS = 0.2
 MIN_STEADY_SAMPLES = 20
 _EMPTY = Pulse()
@@ -59,11 +59,6 @@ class Timeline:
     def pulse(self, slot: int) -> Pulse:
         """The slot's pulse; an empty one when nothing ended in it."""
         return self.pulses.get(slot, _EMPTY)
-
-
-def slot_of(at: float) -> int:
-    """The slot that an instant lies in."""
-    return int(at / SLOT + 1e-9)
 
 
 def learn_steady(load: LoadResult, timeline: Timeline, start: float, end: float, tolerance: FaultsTolerance) -> Steady:

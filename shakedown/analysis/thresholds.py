@@ -102,7 +102,7 @@ def _of_load(threshold: Threshold, load: LoadResult, evidence: Evidence) -> _Mea
 
 def _arrivals(load: LoadResult) -> str:
     seconds = max(load.end - load.start, 1e-9)
-    return f"{load.target_rate:g}/s asked, {load.counts.iterations / seconds:.3g}/s started"
+    return f"{load.target_rate:g}/s asked, {load.counts.on_time / seconds:.3g}/s started in time"
 
 
 def _load_value(threshold: Threshold, load: LoadResult, evidence: Evidence) -> tuple[float | None, int]:

@@ -235,7 +235,7 @@ class Scenario(PlanModel):
     executor: Executor
     http: Http
     data: Data | None = None
-    seed: int = 1
+    seed: int | None = None  # the same seed gives the same schedule and data; by default each run draws its own
 
 
 # ------------------------------------------------------------------------------------------------ suites and ledgers

@@ -167,7 +167,7 @@ class _Checker:
         }  # fmt: skip
         for part, value in parts.items():
             for text in texts_in(value):
-                if problem := template_problem(text, names):
+                if problem := template_problem(text, names | {"body"} if part == "key" else names):
                     yield self.problem((*path, part), problem)
         for index, check in enumerate(request.checks):
             try:

@@ -1,11 +1,22 @@
 """What a load did."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from shakedown.records.histogram import Histogram
 
-__all__ = ["Bucket", "BucketKey", "ErrorRecord", "GeneratorHealth", "LoadCounts", "LoadDelta", "LoadResult", "Outcome", "Pulse"]
+__all__ = [
+    "Bucket",
+    "BucketKey",
+    "ErrorRecord",
+    "GeneratorHealth",
+    "LoadCounts",
+    "LoadDelta",
+    "LoadResult",
+    "Outcome",
+    "Pulse",
+    "merge_parts",
+]
 
 
 class Outcome(StrEnum):
@@ -48,7 +59,11 @@ class Pulse:
 class LoadCounts:
     """Conservation, exact at any stop: scheduled = started + dropped; started = ok + failed + timed_out + cancelled.
 
-    Counted in requests for sequences of one request, in iterations otherwise: see `iterations`.
+    All of these count iterations (one pass through a scenario's requests; it ends like its first request that was not
+    ok, and what follows that request is not sent). `requests` counts the requests that ended.
+
+    Attributes:
+        on_time: iterations that started before their load's schedule ended.
     """
 
     scheduled: int = 0
@@ -58,7 +73,8 @@ class LoadCounts:
     failed: int = 0
     timed_out: int = 0
     cancelled: int = 0
-    iterations: int = 0
+    requests: int = 0
+    on_time: int = 0
 
     def problems(self) -> list[str]:
         """The equations that do not hold, as sentences; empty when all do."""
@@ -131,3 +147,29 @@ class LoadResult:
     generator: GeneratorHealth
     interrupted: bool = False
     rate_held: bool = True  # False when fewer than 99 % of the target iterations were started
+
+
+def merge_parts(target: LoadDelta | LoadResult, part: LoadDelta) -> None:
+    """Add a delta's measurements to a delta or result; the order of adding changes nothing."""
+    target.counts.add(part.counts)
+    for key, bucket in part.buckets.items():
+        into = target.buckets.setdefault(key, Bucket())
+        into.response.merge(bucket.response)
+        into.service.merge(bucket.service)
+        into.bytes_received += bucket.bytes_received
+    for slot, pulse in part.pulses.items():
+        sum_ = target.pulses.setdefault(slot, Pulse())
+        sum_.ok += pulse.ok
+        sum_.bad += pulse.bad
+        sum_.slowest = max(sum_.slowest, pulse.slowest)
+    for second, lag in part.start_lag.items():
+        target.start_lag.setdefault(second, Histogram()).merge(lag)
+    known = {(error.kind, error.request): error for error in target.errors}
+    for error in part.errors:
+        same = known.get((error.kind, error.request))
+        if same is None:
+            target.errors.append(replace(error))
+        else:
+            same.count += error.count
+            same.first_at = min(same.first_at, error.first_at)
+            same.last_at = max(same.last_at, error.last_at)

@@ -1,1 +1,16 @@
-"""(to be written)"""
+"""The system under test: containers, processes and external addresses, started in order and seen to be healthy.
+
+==========  =========================================================================
+system      `System`: starts, finds and stops all services of a plan
+docker      containers, images, the run's network
+process     programs on this machine
+handle      what the rest of the program knows of a service
+health      one look at a service
+ports       free ports on this machine
+==========  =========================================================================
+"""
+
+from shakedown.services.handle import Address, Handle
+from shakedown.services.system import System
+
+__all__ = ["Address", "Handle", "System"]

@@ -1,0 +1,200 @@
+"""The parent's side of a load: starts its workers, merges what they send, and says how far it can be trusted."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shakedown.errors import LoadError
+from shakedown.load.codec import decode_delta
+from shakedown.load.spec import LoadSpec
+from shakedown.records.load import GeneratorHealth, LoadCounts, LoadDelta, LoadResult, merge_parts
+
+__all__ = ["LoadHandle"]
+
+HEAD_START = 0.15
+START_LIMIT = 30.0
+RATE_HELD = 0.99
+# A generator is starved when one release in a hundred came this late through its own fault, or half as late while it
+# had no CPU left.
+LATE = 0.1
+BUSY = 0.9
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: "subprocess.Popen[str]"
+    thread: threading.Thread | None = None
+    cpu: float = 0.0
+    lag: float = 0.0
+    end: float = 0.0
+    done: bool = False
+    failure: str = ""
+    stderr: list[str] = field(default_factory=list)
+
+
+class LoadHandle:
+    """A load under way.
+
+    Args:
+        on_delta: called from reader threads with every delta as it comes.
+    """
+
+    def __init__(self, spec: LoadSpec, on_delta: Callable[[LoadDelta], None]) -> None:
+        self.spec = spec
+        self._on_delta = on_delta
+        self._lock = threading.Lock()
+        self._workers: list[_Worker] = []
+        self._start = 0.0
+        self._stopped_at: float | None = None
+        self._total = LoadDelta(spec.label, 0.0, LoadCounts(), {}, {}, {}, [])
+
+    def start(self) -> None:
+        """Start the workers; returns when the schedule is about to begin.
+
+        Raises:
+            LoadError: a worker did not come up.
+        """
+        for shard in range(self.spec.workers):
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "shakedown.load.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            worker = _Worker(process)
+            self._workers.append(worker)
+            self._tell(worker, json.dumps({"spec": self.spec.model_dump(mode="json", by_alias=True), "shard": shard}))
+        for worker in self._workers:
+            self._await_ready(worker)
+        self._start = time.monotonic() + HEAD_START
+        for worker in self._workers:
+            self._tell(worker, f"go {self._start!r}")
+            worker.thread = threading.Thread(target=self._read, args=(worker,), name="load-reader", daemon=True)
+            worker.thread.start()
+
+    def _await_ready(self, worker: _Worker) -> None:
+        timer = threading.Timer(START_LIMIT, worker.process.kill)
+        timer.start()
+        try:
+            assert worker.process.stdout is not None  # noqa: S101 - PIPE
+            line = worker.process.stdout.readline()
+        finally:
+            timer.cancel()
+        if line.strip() != "ready":
+            self.kill()
+            _, errors = worker.process.communicate()
+            raise LoadError(f"a load worker of `{self.spec.label}` did not start", details=errors.splitlines()[-5:])
+
+    @staticmethod
+    def _tell(worker: _Worker, line: str) -> None:
+        try:
+            assert worker.process.stdin is not None  # noqa: S101 - PIPE
+            worker.process.stdin.write(line + "\n")
+            worker.process.stdin.flush()
+        except (BrokenPipeError, ValueError):  # it died: its reader will notice
+            return
+
+    def _read(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None  # noqa: S101 - PIPE
+        for line in worker.process.stdout:
+            word, _, rest = line.partition(" ")
+            if word == "delta":
+                delta = decode_delta(rest)
+                with self._lock:
+                    merge_parts(self._total, delta)
+                self._on_delta(delta)
+            elif word == "done":
+                health = json.loads(rest)
+                worker.cpu, worker.lag, worker.end, worker.done = health["cpu"], health["lag_p99"], health["end"], True
+            elif word == "failed":
+                worker.failure = json.loads(rest)
+        if worker.process.stderr is not None:
+            worker.stderr = worker.process.stderr.read().splitlines()[-5:]
+        worker.process.wait()
+
+    def stop(self) -> None:
+        """End the arrivals now; `wait` then returns within the graceful stop."""
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
+            for worker in self._workers:
+                self._tell(worker, "stop")
+
+    def kill(self) -> None:
+        """End the workers at once; for when everything else is ending as well."""
+        for worker in self._workers:
+            worker.process.kill()
+
+    def wait(self, stop: threading.Event) -> LoadResult:
+        """Wait for the end of the load, however it comes, and return what was measured.
+
+        Args:
+            stop: when set, the load is interrupted.
+
+        Raises:
+            LoadError: a worker could not do its job at all (a data file that cannot be read).
+        """
+        interrupted = False
+        limit = self._start + self.spec.duration + self.spec.executor.graceful_stop + START_LIMIT
+        while any(worker.thread is not None and worker.thread.is_alive() for worker in self._workers):
+            if stop.is_set() and not interrupted:
+                interrupted = True
+                self.stop()
+            if self._stopped_at is not None:
+                limit = min(limit, self._stopped_at + self.spec.executor.graceful_stop + START_LIMIT)
+            if time.monotonic() > limit:
+                self.kill()
+            for worker in self._workers:
+                if worker.thread is not None:
+                    worker.thread.join(0.05)
+        failure = next((worker.failure for worker in self._workers if worker.failure), None)
+        if failure:
+            raise LoadError(failure)
+        return self.result(interrupted=interrupted)
+
+    def snapshot(self) -> LoadDelta:
+        """What was measured so far (a reference to live data is never handed out: this is a copy)."""
+        copy = LoadDelta(self.spec.label, 0.0, LoadCounts(), {}, {}, {}, [])
+        with self._lock:
+            merge_parts(copy, self._total)
+        return copy
+
+    def result(self, *, interrupted: bool = False) -> LoadResult:
+        """The load as it stands now; counts of a load under way do not add up yet."""
+        total = self.snapshot()
+        spec = self.spec
+        start = self._start - spec.origin
+        planned_end = start + spec.duration
+        asked_end = self._stopped_at - spec.origin if self._stopped_at is not None else planned_end
+        end = min(planned_end, max(asked_end, start), *(worker.end for worker in self._workers if worker.done))
+        held = True
+        if spec.rate is not None:
+            held = total.counts.on_time >= RATE_HELD * spec.rate * max(end - start, 0.0) - 1
+        lost = sum(not worker.done and worker.process.poll() is not None for worker in self._workers)
+        health = GeneratorHealth(
+            cpu=max((worker.cpu for worker in self._workers), default=0.0),
+            lag_p99=max((worker.lag for worker in self._workers), default=0.0),
+            workers=len(self._workers),
+            lost_workers=lost,
+        )
+        health.starved = self._starved(health)
+        return LoadResult(
+            load=spec.label, scenario=spec.scenario, stage=spec.stage, start=start, end=end, executor=spec.executor.type,
+            target_rate=spec.rate, counts=total.counts, buckets=total.buckets, pulses=total.pulses,
+            start_lag=total.start_lag, errors=total.errors, generator=health, interrupted=interrupted, rate_held=held,
+        )  # fmt: skip
+
+    def _starved(self, health: GeneratorHealth) -> str | None:
+        if health.lost_workers:
+            words = " ".join(line for worker in self._workers for line in worker.stderr)
+            return f"{health.lost_workers} of {health.workers} load workers died {words}".strip()
+        if health.lag_p99 > LATE:
+            return f"the load generator itself was late: 1 % of its wake-ups by more than {health.lag_p99 * 1e3:.0f} ms"
+        if health.cpu > BUSY and health.lag_p99 > LATE / 2:
+            return f"the load generator had no CPU left ({health.cpu:.0%} of a core)"
+        return None

@@ -1,0 +1,86 @@
+"""The load worker: a process of its own, told what to do on standard input, telling what it measured on standard output.
+
+::
+
+    parent → worker    one line: the job; then `go <monotonic>`; then `stop`, or the end of the stream (the parent died)
+    worker → parent    `ready`; `delta {…}` twice a second; at last `done {…}`
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+from shakedown.errors import ShakedownError
+from shakedown.load.codec import encode_delta
+from shakedown.load.engine import Engine, cpu_seconds
+from shakedown.load.spec import LoadSpec
+from shakedown.records.load import LoadDelta
+
+__all__ = ["main"]
+
+
+def _say(word: str, data: object = None) -> None:
+    sys.stdout.write(f"{word} {json.dumps(data)}\n" if data is not None else f"{word}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run as a worker: `python -m shakedown.load.worker`."""
+    # Ctrl-C reaches the whole terminal; whether the load ends is for the parent to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    job = json.loads(sys.stdin.readline())
+    spec = LoadSpec.model_validate(job["spec"])
+    _say("ready")
+    word, _, start = sys.stdin.readline().partition(" ")
+    if word != "go":
+        return
+    try:
+        _run(spec, int(job["shard"]), float(start))
+    except ShakedownError as error:
+        _say("failed", str(error))
+
+
+def _run(spec: LoadSpec, shard: int, start: float) -> None:
+    def emit(delta: LoadDelta) -> None:
+        _say("delta", encode_delta(delta))
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        engine = Engine(spec, shard, start, emit, loop)
+        loop.add_signal_handler(signal.SIGTERM, engine.stop)
+
+        def listen() -> None:
+            line = sys.stdin.readline()
+            if not line:  # the parent is gone: nobody is left to load anything for
+                os._exit(1)
+            loop.call_soon_threadsafe(engine.stop)
+
+        threading.Thread(target=listen, daemon=True).start()
+        cpu, begun = cpu_seconds(), time.monotonic()
+        await engine.run()
+        wall = max(time.monotonic() - max(begun, start), 1e-9)
+        health = {"cpu": (cpu_seconds() - cpu) / wall, "lag_p99": engine.lateness.quantile(0.99) or 0.0, "end": engine.end}
+        _say("done", health)
+
+    _new_loop(run)
+
+
+def _new_loop(run: object) -> None:
+    """uvloop where there is one (it does not exist for Windows)."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        asyncio.run(run())  # type: ignore[operator]
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())  # type: ignore[operator]
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # the listening thread waits for a line that will not come

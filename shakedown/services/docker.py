@@ -1,0 +1,254 @@
+"""Containers as services, and the run's network."""
+
+import io
+import tarfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docker.errors import APIError, NotFound
+from docker.types import Ulimit
+
+from shakedown.errors import EngineError, GuardError, ServiceError
+from shakedown.guard.journal import Intent, Journal
+from shakedown.guard.labels import RunLabels
+from shakedown.guard.undo import ContainerRemove, NetworkRemove, VolumeRemove, carry_out
+from shakedown.plan.model import DockerService, Secret
+from shakedown.plan.references import listening_ports
+from shakedown.services.handle import Address, Handle
+from shakedown.services.images import build_image, require_image
+from shakedown.services.ports import free_port
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+__all__ = ["ContainerRunner", "RunNetwork"]
+
+PORT_ATTEMPTS = 5
+
+
+class RunNetwork:
+    """The bridge network of one run; services find each other by name in it."""
+
+    def __init__(self, client: "DockerClient", run: str, labels: RunLabels, journal: Journal) -> None:
+        self.name = f"shakedown-{run}"
+        self._client = client
+        self._journal = journal
+        self._intent = journal.intend("network", f"network {self.name}", NetworkRemove(network=self.name))
+        try:
+            client.networks.create(self.name, driver="bridge", labels=labels.of(), check_duplicate=True)
+        except APIError as error:
+            raise EngineError(f"the network {self.name} cannot be made: {error.explanation}") from error
+
+    def remove(self) -> None:
+        """Remove it.
+
+        Raises:
+            GuardError: the engine refuses.
+        """
+        carry_out(self._intent.undo, self._client)
+        self._journal.strike(self._intent.id)
+
+
+class ContainerRunner:
+    """One container service."""
+
+    def __init__(
+        self, name: str, service: DockerService, *, base: Path, log: Path, client: "DockerClient", run: str,
+        labels: RunLabels, journal: Journal, redact: Callable[[str], str], say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.service = service
+        self.handle = Handle(name, "docker", container_name=f"shakedown-{run}-{name}")
+        self._base, self._log, self._client, self._run = base, log, client, run
+        self._labels, self._journal, self._redact, self._say = labels, journal, redact, say
+        self._intents: list[Intent] = []
+        self._follower: threading.Thread | None = None
+        self._gone = threading.Event()
+
+    def prepare(self) -> None:
+        """Have the image.
+
+        Raises:
+            EngineError: it can be neither built nor pulled.
+        """
+        if self.service.build is not None:
+            context = (self._base / self.service.build.context).resolve()
+            self.handle.image = build_image(self._client, context, self.service.build, self._say)
+        else:
+            self.handle.image = require_image(self._client, str(self.service.image), self._say)
+
+    def start(self, network: str) -> None:
+        """Create and start the container on the run's network.
+
+        Raises:
+            EngineError: the engine refuses.
+        """
+        for attempt in range(PORT_ATTEMPTS):
+            try:
+                self._create(network)
+            except APIError as error:
+                self._discard()
+                taken = "port is already allocated" in str(error) or "address already in use" in str(error)
+                if not taken or attempt == PORT_ATTEMPTS - 1:
+                    raise EngineError(f"service {self.handle.name} cannot be started: {error.explanation}") from error
+            else:
+                break
+        self._follower = threading.Thread(target=self._follow, name=f"log-{self.handle.name}", daemon=True)
+        self._follower.start()
+
+    def _create(self, network: str) -> None:
+        service, name = self.service, self.handle.container_name or ""
+        published: dict[str, tuple[str, int]] = {}
+        for port_name, port in self._port_names().items():
+            host_port = free_port()
+            published[f"{port}/tcp"] = ("127.0.0.1", host_port)
+            self.handle.addresses[port_name] = Address("127.0.0.1", host_port)
+        mounts: dict[str, dict[str, str]] = {}
+        for volume, inside in service.volumes.items():
+            full = f"shakedown-{self._run}-{volume}"
+            self._intents.append(self._journal.intend("volume", f"volume {full}", VolumeRemove(volume=full)))
+            self._client.volumes.create(full, labels=self._labels.of(self.handle.name))
+            mounts[full] = {"bind": inside, "mode": "rw"}
+        self._intents.append(self._journal.intend("container", f"container {name}", ContainerRemove(container=name)))
+        limits = service.limits
+        container = self._client.containers.create(
+            self.handle.image,
+            command=service.command,
+            entrypoint=service.entrypoint,
+            user=service.user,
+            name=name,
+            hostname=self.handle.name,
+            environment={key: _plain(value) for key, value in service.environment.items()},
+            labels=self._labels.of(self.handle.name),
+            ports=published,
+            volumes=mounts,
+            tmpfs={path: f"size={size}" for path, size in service.tmpfs.items()},
+            mem_limit=limits.memory,
+            memswap_limit=limits.memory,
+            nano_cpus=int(limits.cpus * 1e9) if limits.cpus else None,
+            pids_limit=limits.pids,
+            ulimits=[Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files)] if limits.open_files else None,
+            restart_policy=None if service.restart == "no" else {"Name": service.restart},
+            network=network,
+            networking_config={network: self._client.api.create_endpoint_config(aliases=[self.handle.name])},
+        )
+        self.handle.container = container.id
+        for inside, outside in service.files.items():
+            self._copy(container, self._base / outside, inside)
+        container.start()
+
+    def _port_names(self) -> dict[str, int]:
+        names = dict(self.service.ports)
+        for port in listening_ports(self.service):
+            if port not in names.values():
+                names[f"tcp-{port}"] = port
+        health = self.service.health
+        if health is not None and isinstance(health.tcp, int):
+            names.setdefault(f"tcp-{health.tcp}", health.tcp)
+        taken: dict[int, str] = {}
+        return {name: port for name, port in names.items() if taken.setdefault(port, name) == name}
+
+    def _copy(self, container: "Container", source: Path, inside: str) -> None:
+        """Files are copied, not mounted: that works with an engine on another machine too."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            tar.add(source, arcname=inside.lstrip("/"))
+        container.put_archive("/", buffer.getvalue())
+
+    def _discard(self) -> None:
+        for intent in reversed(self._intents):
+            with suppress(GuardError):
+                carry_out(intent.undo, self._client)
+                self._journal.strike(intent.id)
+        self._intents.clear()
+
+    # ------------------------------------------------------------------------------------------------- looking at it
+    def container(self) -> "Container":
+        """The container as the engine sees it now.
+
+        Raises:
+            ServiceError: it is gone.
+        """
+        try:
+            return self._client.containers.get(self.handle.container or "")
+        except NotFound:
+            raise ServiceError(f"the container of service {self.handle.name} is gone") from None
+
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs or is paused."""
+        container = self.container()
+        return None if container.status in ("running", "paused", "created", "restarting") else int(container.attrs["State"]["ExitCode"])
+
+    def run_inside(self, command: list[str]) -> tuple[int, str]:
+        """Run a command in the container: its exit code and output."""
+        try:
+            result = self.container().exec_run(command)
+        except APIError as error:
+            return 1, str(error.explanation)
+        return int(result.exit_code), result.output.decode(errors="replace")
+
+    def docker_health(self) -> str:
+        """What the image's own healthcheck says."""
+        return str(self.container().attrs["State"].get("Health", {}).get("Status", "that it has no healthcheck"))
+
+    def tail(self, lines: int) -> list[str]:
+        """The last lines of its log, redacted."""
+        try:
+            text = self.container().logs(tail=lines).decode(errors="replace")
+        except (APIError, ServiceError):
+            return []
+        return self._redact(text).splitlines()[-lines:]
+
+    def _follow(self) -> None:
+        """Keep the log with the run, across restarts."""
+        since: float | None = None
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a", encoding="utf-8") as output:
+            while not self._gone.is_set():
+                try:
+                    stream = self.container().logs(stream=True, follow=True, timestamps=True, since=since)
+                    for line in stream:
+                        output.write(self._redact(line.decode(errors="replace")))
+                        output.flush()
+                    state = self.container().attrs["State"]
+                    since = _after(state.get("FinishedAt", ""), since)
+                except (APIError, ServiceError, OSError):
+                    pass
+                self._gone.wait(0.5)
+
+    def stop(self) -> None:
+        """Remove the container and its volumes.
+
+        Raises:
+            GuardError: the engine refuses.
+        """
+        self._gone.set()
+        try:
+            self.container().stop(timeout=1)
+        except (APIError, ServiceError):  # removed by force below, whatever state it is in
+            pass
+        if self._follower is not None:
+            self._follower.join(timeout=3)
+        for intent in reversed(self._intents):
+            carry_out(intent.undo, self._client)
+            self._journal.strike(intent.id)
+        self._intents.clear()
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _after(finished: str, fallback: float | None) -> float | None:
+    """Docker's time of the last end as the point from which to follow again."""
+    from datetime import datetime  # noqa: PLC0415 - used here alone
+
+    try:
+        return datetime.fromisoformat(finished[:26].rstrip("Z") + "+00:00").timestamp()
+    except ValueError:
+        return fallback

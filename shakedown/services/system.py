@@ -1,0 +1,219 @@
+"""The system under test as a whole."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from shakedown.clock import RunClock
+from shakedown.errors import GuardError, Interrupted, ServiceError
+from shakedown.guard.engine import find_engine
+from shakedown.guard.journal import Journal
+from shakedown.guard.labels import RunLabels
+from shakedown.plan.model import DockerService, ExternalService, Health, Plan, ProcessService
+from shakedown.records.observation import Event, ProbeResult
+from shakedown.services.docker import ContainerRunner, RunNetwork
+from shakedown.services.handle import Address, Handle
+from shakedown.services.health import look
+from shakedown.services.process import ProcessRunner
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+__all__ = ["System"]
+
+TAIL = 20
+
+
+class System:
+    """All services of a plan.
+
+    Args:
+        base: the plan's folder, where its relative paths start.
+        run_dir: logs go to `logs/` in it.
+        on_event: told what happens to services.
+        redact: takes secrets out of logs.
+    """
+
+    def __init__(
+        self, plan: Plan, *, base: Path, run: str, clock: RunClock, journal: Journal, run_dir: Path,
+        on_event: Callable[[Event], None], redact: Callable[[str], str],
+    ) -> None:  # fmt: skip
+        self.plan = plan
+        self.run = run
+        self.labels = RunLabels(run, plan.name, str(journal.owner))
+        self.client: DockerClient | None = None
+        self.journal = journal
+        self._base, self._clock, self._run_dir = base, clock, run_dir
+        self._on_event, self._redact = on_event, redact
+        self._network: RunNetwork | None = None
+        self._runners: dict[str, ContainerRunner | ProcessRunner] = {}
+        self._external: dict[str, Handle] = {}
+
+    # ----------------------------------------------------------------------------------------------------- life cycle
+    def start(self, stop: threading.Event) -> None:
+        """Start every service after those that it depends on are healthy.
+
+        Raises:
+            ServiceError: one cannot be started or never got healthy; with its last log lines.
+            Interrupted: `stop` was set meanwhile.
+        """
+        self._make_runners()
+        containers = [runner for runner in self._runners.values() if isinstance(runner, ContainerRunner)]
+        with ThreadPoolExecutor(max_workers=4, thread_name_prefix="services") as pool:
+            unique = {repr(runner.service.build or runner.service.image): runner for runner in containers}
+            list(pool.map(ContainerRunner.prepare, unique.values()))
+            for runner in containers:
+                runner.prepare()
+            if containers and self.client is not None:
+                self._network = RunNetwork(self.client, self.run, self.labels, self.journal)
+            for wave in self._waves():
+                if stop.is_set():
+                    raise Interrupted("interrupted while services were started")
+                list(pool.map(lambda name: self._start_one(name, stop), wave))
+
+    def _make_runners(self) -> None:
+        for name, service in self.plan.services.items():
+            log = self._run_dir / "logs" / f"{name}.log"
+            if isinstance(service, ExternalService):
+                parts = urlsplit(service.url)
+                port = parts.port or (443 if parts.scheme == "https" else 80)
+                address = Address(parts.hostname or "", port, parts.scheme)
+                others = {key: Address(parts.hostname or "", number) for key, number in service.ports.items()}
+                self._external[name] = Handle(name, "external", {"http": address, **others})
+            elif isinstance(service, ProcessService):
+                self._runners[name] = ProcessRunner(name, service, self._base, log, self.journal)
+            else:
+                self.client = self.client or find_engine()
+                self._runners[name] = ContainerRunner(
+                    name, service, base=self._base, log=log, client=self.client, run=self.run, labels=self.labels,
+                    journal=self.journal, redact=self._redact, say=lambda text, name=name: self._say(name, text),
+                )  # fmt: skip
+
+    def _say(self, service: str, text: str) -> None:
+        self._on_event(Event(self._clock.now(), "service.progress", service, text))
+
+    def _waves(self) -> list[list[str]]:
+        """Services in groups; each group needs only those before it. (The plan has no cycles: it was checked.)"""
+        waves: list[list[str]] = []
+        done: set[str] = set()
+        left = list(self.plan.services)
+        while left:
+            wave = [name for name in left if set(self.plan.services[name].depends_on) <= done]
+            waves.append(wave)
+            done.update(wave)
+            left = [name for name in left if name not in done]
+        return waves
+
+    def _start_one(self, name: str, stop: threading.Event) -> None:
+        runner = self._runners.get(name)
+        if isinstance(runner, ContainerRunner) and self._network is not None:
+            runner.start(self._network.name)
+        elif isinstance(runner, ProcessRunner):
+            runner.start(self.environment())
+        self._await_health(name, stop)
+
+    def _await_health(self, name: str, stop: threading.Event) -> None:
+        health = self.plan.services[name].health
+        runner = self._runners.get(name)
+        begun = time.monotonic()
+        detail = ""
+        while health is not None:
+            result = self.check_health(name)
+            if result.healthy:
+                break
+            detail = result.detail
+            if stop.is_set():
+                raise Interrupted("interrupted while services were started")
+            code = runner.exit_code() if runner else None
+            if code is not None:
+                raise ServiceError(
+                    f"service {name} ended with exit code {code} before it was healthy", details=self._tail(name)
+                )
+            if time.monotonic() - begun > health.within:
+                raise ServiceError(
+                    f"service {name} did not get healthy within {health.within:g} s: {detail}",
+                    hint="its last lines are above; `health.within` gives it more time",
+                    details=self._tail(name),
+                )
+            time.sleep(health.interval)
+        took = time.monotonic() - begun
+        self._on_event(Event(self._clock.now(), "service.healthy", name, f"healthy after {took:.1f} s"))
+
+    def stop(self) -> list[str]:
+        """Stop and remove everything that was started, in reverse; what could not be removed is returned."""
+        problems: list[str] = []
+
+        def end(runner: ContainerRunner | ProcessRunner) -> None:
+            try:
+                runner.stop()
+            except (GuardError, OSError) as error:
+                problems.append(f"service {runner.handle.name}: {error}")
+
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="services") as pool:
+            list(pool.map(end, reversed(self._runners.values())))
+        if self._network is not None:
+            try:
+                self._network.remove()
+            except GuardError as error:
+                problems.append(str(error))
+        return problems
+
+    # ------------------------------------------------------------------------------------------------------- look-ups
+    @property
+    def handles(self) -> dict[str, Handle]:
+        """Every service."""
+        return {**{name: runner.handle for name, runner in self._runners.items()}, **self._external}
+
+    def handle(self, name: str) -> Handle:
+        """One service."""
+        return self.handles[name]
+
+    def runner(self, name: str) -> ContainerRunner | ProcessRunner | None:
+        """What runs a service; None for an external one."""
+        return self._runners.get(name)
+
+    @property
+    def network(self) -> str | None:
+        """The name of the run's network, when it has one."""
+        return self._network.name if self._network else None
+
+    def address(self, target: str) -> Address:
+        """Where `service.port-name` is reached from this machine."""
+        name, _, port = target.partition(".")
+        return self.handle(name).addresses[port]
+
+    def environment(self) -> dict[str, str]:
+        """`SHAKEDOWN_<SERVICE>_<PORT>` = URL, for suites and processes."""
+        return {
+            f"SHAKEDOWN_{name}_{port}".upper().replace("-", "_"): address.url
+            for name, handle in self.handles.items()
+            for port, address in handle.addresses.items()
+        }
+
+    def health_of(self, name: str) -> Health | None:
+        """How a service's health is seen."""
+        return self.plan.services[name].health
+
+    def check_health(self, name: str) -> ProbeResult:
+        """Look at a service once; one without health is healthy while it runs."""
+        at = self._clock.now()
+        runner, health = self._runners.get(name), self.health_of(name)
+        if health is None:
+            code = runner.exit_code() if runner else None
+            return ProbeResult(at, name, code is None, 0.0, "runs" if code is None else f"ended with {code}")
+        inside = runner.run_inside if isinstance(runner, ContainerRunner) else None
+        says = runner.docker_health if isinstance(runner, ContainerRunner) else None
+        found = look(self.handle(name), health, run_inside=inside, docker_says=says)
+        return ProbeResult(at, name, found.healthy, found.latency, found.detail)
+
+    def is_container(self, name: str) -> bool:
+        """Whether a service is a container of ours."""
+        return isinstance(self.plan.services[name], DockerService)
+
+    def _tail(self, name: str) -> list[str]:
+        runner = self._runners.get(name)
+        return [self._redact(line) for line in runner.tail(TAIL)] if runner else []
