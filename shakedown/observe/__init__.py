@@ -1,1 +1,15 @@
-"""(to be written)"""
+"""Looking at the system and its surroundings, without touching it.
+
+===========  =====================================================================
+observer     resources once a second: containers, processes, host, Prometheus
+containers   Docker's statistics
+processes    psutil: process trees, the host, ourselves
+prometheus   the text format
+prober       health, ten times a second
+===========  =====================================================================
+"""
+
+from shakedown.observe.observer import Observer
+from shakedown.observe.prober import Prober
+
+__all__ = ["Observer", "Prober"]

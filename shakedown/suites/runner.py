@@ -1,0 +1,192 @@
+"""One execution of a pytest suite: a process of its own, each outcome noted as it happens, the whole tree watched."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from shakedown.clock import RunClock
+from shakedown.errors import SuiteError
+from shakedown.guard.journal import Journal
+from shakedown.guard.undo import ProcessKill, carry_out
+from shakedown.plan.model import Secret, Suite, UseSuite
+from shakedown.plan.references import label_of
+from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
+
+__all__ = ["run_suite"]
+
+PLUGIN = Path(__file__).parent / "plugin"
+LOOK_EVERY = 0.25
+TESTS_FAILED, INTERRUPTED, INTERNAL, USAGE, NO_TESTS = 1, 2, 3, 4, 5
+
+
+def run_suite(
+    use: UseSuite, suite: Suite, *, base: Path, addresses: Mapping[str, str], out: Path, stage: str, repetition: int,
+    clock: RunClock, stop: threading.Event, journal: Journal,
+) -> SuiteResult:  # fmt: skip
+    """Run a suite once.
+
+    Args:
+        base: the plan's folder.
+        addresses: the services' addresses, as environment variables.
+        out: the folder for the output and the outcomes.
+
+    Raises:
+        SuiteError: it cannot be run at all: no interpreter, no pytest, no xdist for several processes.
+    """
+    label = label_of(use)
+    workers = use.workers or suite.workers
+    path, python = base / suite.pytest, suite.python or sys.executable
+    started = clock.now()
+    result = SuiteResult(label, stage, repetition, started, started, workers, None)
+    if not path.exists():
+        if not suite.optional:
+            raise SuiteError(f"suite {label}: no such path: {path}")
+        result.skipped = f"{suite.pytest} is not there, and the suite is optional"
+        return result
+    if problem := _missing_modules(python, workers):
+        if not suite.optional:
+            raise SuiteError(f"suite {label}: {problem}", hint="install it there, or name another `python:`")
+        result.skipped = problem
+        return result
+    arguments = [str(path), "-q", "-p", "no:cacheprovider", "-p", "shakedown_reporter", *suite.args]
+    if workers > 1:
+        arguments += ["-n", str(workers)]
+    max_failures = use.max_failures or suite.max_failures
+    if max_failures is not None:
+        arguments += [f"--maxfail={max_failures}"]
+    out.mkdir(parents=True, exist_ok=True)
+    report = out / "outcomes.jsonl"
+    report.unlink(missing_ok=True)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_CORE"))}
+    environment |= {key: value.value if isinstance(value, Secret) else value for key, value in suite.environment.items()}
+    environment |= addresses
+    environment |= {
+        "SHAKEDOWN_REPORT": str(report.resolve()),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PLUGIN), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    result.command = shlex.join([python, "-m", "pytest", *arguments])
+    with (out / "output.txt").open("wb") as output:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the user's own suite, from their plan
+                [python, "-m", "pytest", *arguments], cwd=base, env=environment, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise SuiteError(f"suite {label}: {python} cannot be started: {error}") from error
+        killed = _watch(process, suite.timeout, stop, journal, result)
+    result.end = clock.now()
+    result.exit_code = None if killed else process.returncode
+    collected = _outcomes(report, result)
+    result.problem = killed or _problem(process.returncode, result, collected, out / "output.txt")
+    return result
+
+
+def _missing_modules(python: str, workers: int) -> str | None:
+    modules = ["pytest", *(["xdist"] if workers > 1 else [])]
+    code = f"import importlib.util as u, sys; sys.exit(','.join(m for m in {modules!r} if u.find_spec(m) is None))"
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - as above
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"the interpreter {python} cannot be started: {error}"
+    return f"{python} has no {done.stderr.strip()}" if done.returncode else None
+
+
+def _watch(
+    process: "subprocess.Popen[bytes]", limit: float, stop: threading.Event, journal: Journal, result: SuiteResult
+) -> str | None:
+    """Wait for the end, look at the tree's memory meanwhile; why it was killed, or None."""
+    try:
+        tree = psutil.Process(process.pid)
+        undo = ProcessKill(pid=process.pid, created=tree.create_time())
+    except psutil.NoSuchProcess:
+        process.wait()
+        return None
+    intent = journal.intend("process", f"suite {result.suite}", undo)
+    waited, killed = 0.0, None
+    while True:
+        try:
+            process.wait(LOOK_EVERY)
+            break
+        except subprocess.TimeoutExpired:
+            waited += LOOK_EVERY
+        result.peak_memory = max(result.peak_memory, _tree_memory(tree))
+        if killed is None and (stop.is_set() or waited > limit):
+            killed = "interrupted" if stop.is_set() else f"not done after {limit:g} s: ended by us"
+            carry_out(undo, None)
+    journal.strike(intent.id)
+    return killed
+
+
+def _tree_memory(tree: psutil.Process) -> int:
+    """Resident memory of a process and all its children, bytes."""
+    total = 0
+    try:
+        family = [tree, *tree.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for member in family:
+        try:
+            total += int(member.memory_info().rss)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total
+
+
+def _outcomes(report: Path, result: SuiteResult) -> list[str]:
+    """Fold phases into one outcome per test; the files that could not be collected are returned."""
+    uncollected: list[str] = []
+    tests: dict[str, TestOutcome] = {}
+    for line in report.read_text(encoding="utf-8").splitlines() if report.is_file() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:  # torn by a crash
+            continue
+        if "collect" in entry:
+            uncollected.append(str(entry["collect"]))
+            continue
+        known = tests.get(entry["test"])
+        status = _status(entry["phase"], entry["outcome"])
+        worst = known is not None and (status is TestStatus.PASSED or known.status in (TestStatus.FAILED, TestStatus.ERROR))
+        kept = known if known is not None and worst else None
+        tests[entry["test"]] = TestOutcome(
+            test=entry["test"],
+            status=kept.status if kept else status,
+            duration=(known.duration if known else 0.0) + float(entry["duration"]),
+            message=kept.message if kept else entry["message"],
+            traceback=kept.traceback if kept else entry["traceback"],
+        )
+    result.outcomes = list(tests.values())
+    return uncollected
+
+
+def _status(phase: str, outcome: str) -> TestStatus:
+    if outcome == "skipped":
+        return TestStatus.SKIPPED
+    if outcome == "passed":
+        return TestStatus.PASSED
+    return TestStatus.FAILED if phase == "call" else TestStatus.ERROR
+
+
+def _problem(code: int, result: SuiteResult, uncollected: list[str], output: Path) -> str | None:
+    """Why an execution cannot be judged; None when it can, whatever its tests did."""
+    if uncollected:
+        return f"could not be collected: {', '.join(uncollected)}"
+    if code == NO_TESTS or (code == 0 and not result.outcomes):
+        return "no test ran"
+    failures = any(outcome.status in (TestStatus.FAILED, TestStatus.ERROR) for outcome in result.outcomes)
+    if code == TESTS_FAILED and failures:
+        return None
+    if code == INTERRUPTED and failures:  # --maxfail reached under several processes
+        return None
+    if code != 0:
+        tail = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        return f"pytest ended with {code}: {' '.join(tail)}"
+    return None
