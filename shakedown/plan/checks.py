@@ -168,6 +168,11 @@ def is_absent(value: object) -> bool:
 def _json_check(path: Sequence[str], op: str, value: str, text: str) -> Callable[[Answer], bool]:
     if op == "exists":
         test: Callable[[object], bool] = lambda found: found is not _ABSENT  # noqa: E731 - one of several shapes
+    elif op == "in":
+        allowed = _literal(value, text)
+        if not isinstance(allowed, list):
+            raise ValueError(f"a list is needed in {text!r}")
+        test = lambda found: found in allowed  # noqa: E731
     elif op == "contains":
         wanted = _literal(value, text)
         test = lambda found: isinstance(found, str | list) and wanted in found  # type: ignore[operator]  # noqa: E731

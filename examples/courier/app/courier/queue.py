@@ -1,0 +1,119 @@
+"""The write-ahead queue: a Redis stream with a consumer group. What it accepted is on disk (appendfsync always)."""
+
+import asyncio
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+from courier import defects
+from courier.settings import SETTINGS
+
+STREAM, GROUP = "messages", "workers"
+REMEMBER = 24 * 3600
+
+# One step, so that an id is either in the stream and remembered, or neither.
+_ACCEPT = """
+if redis.call('EXISTS', KEYS[2]) == 1 then return 'duplicate' end
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[4]) then return 'full' end
+redis.call('SET', KEYS[2], 1, 'EX', ARGV[5])
+redis.call('XADD', KEYS[1], '*', 'id', ARGV[1], 'user', ARGV[2], 'text', ARGV[3])
+return 'accepted'
+"""
+_REQUEUE = """
+redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2))
+redis.call('XACK', KEYS[1], 'workers', ARGV[1])
+redis.call('XDEL', KEYS[1], ARGV[1])
+"""
+
+
+class QueueUnavailable(Exception):
+    """Redis does not answer."""
+
+
+class Queue:
+    """The queue, over a bounded pool that makes its connections anew when they break."""
+
+    def __init__(self) -> None:
+        pool = BlockingConnectionPool(
+            host=SETTINGS.redis_host,
+            max_connections=SETTINGS.pool_size,
+            timeout=1,
+            socket_timeout=SETTINGS.call_timeout,
+            socket_connect_timeout=1,
+            socket_keepalive=True,
+            decode_responses=True,
+        )
+        self._redis: Redis = Redis(connection_pool=pool)
+        self._broken = False
+
+    async def _call(self, *command: Any) -> Any:
+        if self._broken:  # the defect no-reconnect: the one connection is gone, and nobody makes another
+            raise QueueUnavailable("the connection to Redis is closed")
+        try:
+            try:
+                return await self._redis.execute_command(*command)
+            except RedisConnectionError:  # a pooled connection that broke meanwhile: a new one may do
+                if defects.on("no-reconnect"):
+                    raise
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+                return await self._redis.execute_command(*command)
+        except (RedisError, OSError, asyncio.TimeoutError) as error:
+            if isinstance(error, ResponseError):
+                raise
+            self._broken = defects.on("no-reconnect")
+            raise QueueUnavailable(str(error)) from error
+
+    async def prepare(self) -> None:
+        """Make the consumer group, unless it is there."""
+        try:
+            await self._call("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM")
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def accept(self, message: str, user: str, text: str) -> str:
+        """`accepted`, `duplicate` or `full`."""
+        limit = str(SETTINGS.queue_limit)
+        return await self._call("EVAL", _ACCEPT, 2, STREAM, f"seen:{message}", message, user, text, limit, REMEMBER)
+
+    async def knows(self, message: str) -> bool:
+        """Whether an id was accepted."""
+        return bool(await self._call("EXISTS", f"seen:{message}"))
+
+    async def depth(self) -> int:
+        """Messages that are not done."""
+        return int(await self._call("XLEN", STREAM))
+
+    async def ping(self) -> None:
+        """Look whether it is there."""
+        await self._call("PING")
+
+    async def read(self, consumer: str, count: int, *, own: bool) -> list[tuple[str, dict[str, str]]]:
+        """New entries, or (`own`) those that this consumer took before and never finished."""
+        block = [] if own else ["BLOCK", 500]
+        raw = await self._call(
+            "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, *block, "STREAMS", STREAM, "0" if own else ">"
+        )
+        return [(entry, _fields(fields)) for _, entries in raw or [] for entry, fields in entries]
+
+    async def done(self, entries: list[str]) -> None:
+        """These are finished."""
+        await self._call("XACK", STREAM, GROUP, *entries)
+        await self._call("XDEL", STREAM, *entries)
+
+    async def requeue_stale(self, idle: float) -> int:
+        """Put back what somebody took `idle` seconds ago and never finished; how many."""
+        raw = await self._call("XAUTOCLAIM", STREAM, GROUP, "recovery", int(idle * 1000), "0", "COUNT", 100)
+        entries = [(entry, _fields(fields)) for entry, fields in raw[1] if fields]
+        for entry, fields in entries:
+            await self._call("EVAL", _REQUEUE, 1, STREAM, entry, *[part for pair in fields.items() for part in pair])
+        return len(entries)
+
+
+def _fields(raw: Any) -> dict[str, str]:
+    if isinstance(raw, dict):
+        return raw
+    pairs = iter(raw or [])
+    return dict(zip(pairs, pairs))
