@@ -184,7 +184,7 @@ class LoadHandle:
         )
         health.starved = self._starved(health)
         return LoadResult(
-            load=spec.label, scenario=spec.scenario, stage=spec.stage, start=start, end=end, executor=spec.executor.type,
+            load=spec.label, scenario=spec.scenario, stage=spec.stage, repetition=spec.repetition, start=start, end=end, executor=spec.executor.type,
             target_rate=spec.rate, counts=total.counts, buckets=total.buckets, pulses=total.pulses,
             start_lag=total.start_lag, errors=total.errors, generator=health, interrupted=interrupted, rate_held=held,
         )  # fmt: skip

@@ -38,6 +38,7 @@ class LoadSpec(BaseModel):
     label: str
     scenario: str
     stage: str
+    repetition: int = 0
     executor: ConstantArrivalRate | ConstantVus
     duration: float
     http: Http
@@ -81,6 +82,7 @@ def build_spec(
         label=label,
         scenario=use.use,
         stage=stage,
+        repetition=repetition,
         executor=executor,
         duration=UNTIL_STOPPED if until_stopped else executor.duration,
         http=scenario.http,

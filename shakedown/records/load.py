@@ -135,6 +135,7 @@ class LoadResult:
     load: str  # the label that thresholds use
     scenario: str
     stage: str
+    repetition: int  # 1-based in endurance, else 0
     start: float
     end: float  # the end of the schedule (arrivals stop here); answers may come until the graceful stop's end
     executor: str

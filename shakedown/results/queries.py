@@ -1,0 +1,287 @@
+"""Reading results back, as the records that were written."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Engine, select
+from sqlmodel import Session, SQLModel
+
+from shakedown.errors import UsageError
+from shakedown.records.experiment import ExperimentRecord
+from shakedown.records.histogram import Histogram
+from shakedown.records.judgement import Finding, Severity, ThresholdResult
+from shakedown.records.ledger import LedgerResult
+from shakedown.records.load import (
+    Bucket,
+    BucketKey,
+    ErrorRecord,
+    GeneratorHealth,
+    LoadCounts,
+    LoadDelta,
+    LoadResult,
+    Outcome,
+    Pulse,
+    merge_parts,
+)
+from shakedown.records.observation import Event, ProbeResult, Sample
+from shakedown.records.recovery import Comparison, RecoveryMeasurement
+from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
+from shakedown.results import tables as t
+from shakedown.results.database import open_database
+from shakedown.verdict import Verdict
+
+__all__ = ["ExperimentInfo", "Results", "RunInfo", "StageInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One run."""
+
+    id: str
+    plan: str
+    plan_path: str
+    plan_digest: str
+    plan_json: str
+    profile: str | None
+    overrides: tuple[str, ...]
+    command: str
+    started: datetime
+    ended_at: float | None
+    status: str
+    verdict: Verdict | None
+    reason: str
+    exit_code: int | None
+    version: str
+    seed: int
+    planned: float
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StageInfo:
+    """One stage."""
+
+    name: str
+    verdict: Verdict | None
+    reason: str
+    start: float | None
+    end: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentInfo:
+    """One experiment with what was measured and concluded."""
+
+    record: ExperimentRecord
+    recovery: RecoveryMeasurement | None
+    verdict: Verdict | None
+    reason: str
+
+
+_RECORD = TypeAdapter(ExperimentRecord)
+_RECOVERY = TypeAdapter(RecoveryMeasurement)
+_LEDGER = TypeAdapter(LedgerResult)
+
+
+class Results:
+    """Reads one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, root: Path, url: str | None = None) -> "Results":
+        """Open the database.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        return cls(open_database(root, url))
+
+    def _all(self, table: type[SQLModel], *where: Any, order: Any = None) -> Sequence[Any]:
+        with Session(self._engine) as session:
+            query = select(table).where(*where)
+            return session.execute(query if order is None else query.order_by(order)).scalars().all()
+
+    # ----------------------------------------------------------------------------------------------------------- runs
+    def runs(self, limit: int = 20) -> list[RunInfo]:
+        """The newest runs first."""
+        with Session(self._engine) as session:
+            query = select(t.RunRow).order_by(t.RunRow.started.desc()).limit(limit)  # type: ignore[attr-defined]
+            return [_run(row) for row in session.execute(query).scalars()]
+
+    def run(self, name: str) -> RunInfo:
+        """The run of an identity, of the beginning of one, or `last`.
+
+        Raises:
+            UsageError: there is no such run, or several begin like this.
+        """
+        if name == "last":
+            newest = self.runs(1)
+            if not newest:
+                raise UsageError("there is no run yet", hint="`shakedown run PLAN` makes one")
+            return newest[0]
+        rows = self._all(t.RunRow, t.RunRow.id.startswith(name, autoescape=True))  # type: ignore[attr-defined]
+        exact = [row for row in rows if row.id == name]
+        if len(rows) != 1 and not exact:
+            what = "there is no run" if not rows else f"{len(rows)} runs begin with"
+            raise UsageError(f"{what} {name!r}", hint="`shakedown runs` lists them; `last` is the newest")
+        return _run((exact or list(rows))[0])
+
+    def stages(self, run: str) -> list[StageInfo]:
+        """The stages in order."""
+        rows = self._all(t.StageRow, t.StageRow.run_id == run, order=t.StageRow.position)
+        return [
+            StageInfo(row.name, Verdict(row.verdict) if row.verdict else None, row.reason, row.start, row.end) for row in rows
+        ]
+
+    def services(self, run: str) -> list[tuple[str, str, str]]:
+        """Name, kind and image of each service."""
+        return [(row.name, row.kind, row.image) for row in self._all(t.ServiceRow, t.ServiceRow.run_id == run)]
+
+    # ---------------------------------------------------------------------------------------------------- measurements
+    def loads(self, run: str) -> list[LoadResult]:
+        """Every load, with its distributions; one that never ended (the run died) is there with what came of it."""
+        parts: dict[tuple[str, str, int], LoadDelta] = {}
+
+        def part(row: Any) -> LoadDelta:
+            key = (row.stage, row.label, row.repetition)
+            return parts.setdefault(key, LoadDelta(row.label, 0.0, LoadCounts(), {}, {}, {}, []))
+
+        for row in self._all(t.HistogramRow, t.HistogramRow.run_id == run):
+            delta = LoadDelta(row.label, 0.0, LoadCounts(), {}, {}, {}, [])
+            response = Histogram.from_bytes(row.response)
+            if row.kind == "lag":
+                delta.start_lag[row.second] = response
+            else:
+                bucket = Bucket(response, Histogram.from_bytes(row.service), row.bytes_received)
+                delta.buckets[BucketKey(row.request, Outcome(row.outcome), row.second)] = bucket
+            merge_parts(part(row), delta)
+        for row in self._all(t.PulseRow, t.PulseRow.run_id == run):
+            pulse = LoadDelta(row.label, 0.0, LoadCounts(), {}, {row.slot: Pulse(row.ok, row.bad, row.slowest)}, {}, [])
+            merge_parts(part(row), pulse)
+        for row in self._all(t.ErrorRow, t.ErrorRow.run_id == run):
+            error = ErrorRecord(row.kind, row.request, row.count, row.first_at, row.last_at, row.example)
+            merge_parts(part(row), LoadDelta(row.label, 0.0, LoadCounts(), {}, {}, {}, [error]))
+        finished = {
+            (row.stage, row.label, row.repetition): row
+            for row in self._all(t.LoadRow, t.LoadRow.run_id == run, order=t.LoadRow.start)
+        }
+        keys = [*finished, *(key for key in parts if key not in finished)]
+        empty = LoadDelta("", 0.0, LoadCounts(), {}, {}, {}, [])
+        return [_load(key, finished.get(key), parts.get(key, empty)) for key in keys]
+
+    def samples(self, run: str) -> list[Sample]:
+        """Every sample, in time."""
+        rows = self._all(t.SampleRow, t.SampleRow.run_id == run, order=t.SampleRow.at)
+        return [Sample(row.at, row.source, row.series, row.value) for row in rows]
+
+    def probes(self, run: str) -> list[ProbeResult]:
+        """Every look at a service's health, in time."""
+        rows = self._all(t.ProbeRow, t.ProbeRow.run_id == run, order=t.ProbeRow.at)
+        return [ProbeResult(row.at, row.service, row.healthy, row.latency, row.detail) for row in rows]
+
+    def events(self, run: str) -> list[Event]:
+        """Everything that happened, in time."""
+        rows = self._all(t.EventRow, t.EventRow.run_id == run, order=t.EventRow.at)
+        return [Event(row.at, row.kind, row.subject, row.message) for row in rows]
+
+    def suites(self, run: str) -> list[SuiteResult]:
+        """Every execution of a suite, in time."""
+        with Session(self._engine) as session:
+            query = (
+                select(t.TestRow)
+                .join(t.SuiteRow, t.TestRow.suite_id == t.SuiteRow.id)  # type: ignore[arg-type]
+                .where(t.SuiteRow.run_id == run)  # type: ignore[arg-type]
+            )
+            tests: dict[int, list[TestOutcome]] = {}
+            for row in session.execute(query).scalars():
+                outcome = TestOutcome(row.test, TestStatus(row.status), row.duration, row.message, row.traceback)
+                tests.setdefault(row.suite_id, []).append(outcome)
+        return [
+            SuiteResult(
+                row.label, row.stage, row.repetition, row.start, row.end, row.workers, row.exit_code,
+                tests.get(row.id, []), row.peak_memory, row.problem, row.skipped, row.command,
+            )
+            for row in self._all(t.SuiteRow, t.SuiteRow.run_id == run, order=t.SuiteRow.start)
+        ]  # fmt: skip
+
+    def cycles(self, run: str) -> list[tuple[int, Sample]]:
+        """Repetition and reading, in order."""
+        rows = self._all(t.CycleRow, t.CycleRow.run_id == run, order=t.CycleRow.repetition)
+        return [(row.repetition, Sample(row.at, row.source, row.series, row.value)) for row in rows]
+
+    # ------------------------------------------------------------------------------------------------------ conclusions
+    def experiments(self, run: str) -> list[ExperimentInfo]:
+        """The experiments in order."""
+        return [
+            ExperimentInfo(
+                _RECORD.validate_json(row.record),
+                _RECOVERY.validate_json(row.recovery) if row.recovery else None,
+                Verdict(row.verdict) if row.verdict else None,
+                row.reason,
+            )
+            for row in self._all(t.ExperimentRow, t.ExperimentRow.run_id == run, order=t.ExperimentRow.position)
+        ]
+
+    def thresholds(self, run: str) -> list[tuple[str, str, ThresholdResult]]:
+        """Stage, scope and result of each threshold."""
+        return [
+            (row.stage, row.scope,
+             ThresholdResult(row.text, Verdict(row.verdict), row.actual, row.limit, row.unit, row.samples, row.reason))
+            for row in self._all(t.ThresholdRow, t.ThresholdRow.run_id == run, order=t.ThresholdRow.id)
+        ]  # fmt: skip
+
+    def findings(self, run: str) -> list[tuple[str, Finding]]:
+        """Stage and finding."""
+        return [
+            (row.stage,
+             Finding(Severity(row.severity), row.title, row.cause, tuple(json.loads(row.evidence)), row.recommendation,
+                     row.subject))
+            for row in self._all(t.FindingRow, t.FindingRow.run_id == run, order=t.FindingRow.id)
+        ]  # fmt: skip
+
+    def ledgers(self, run: str) -> list[LedgerResult]:
+        """Every ledger that was read back."""
+        return [_LEDGER.validate_json(row.record) for row in self._all(t.LedgerRow, t.LedgerRow.run_id == run)]
+
+    def comparisons(self, run: str) -> list[Comparison]:
+        """Figures before and after."""
+        return [
+            Comparison(row.subject, row.metric, row.unit, row.before, row.after, row.tolerance, Verdict(row.verdict),
+                       row.samples, row.reason)
+            for row in self._all(t.ComparisonRow, t.ComparisonRow.run_id == run, order=t.ComparisonRow.id)
+        ]  # fmt: skip
+
+
+def _run(row: t.RunRow) -> RunInfo:
+    from datetime import UTC  # noqa: PLC0415 - used here alone
+
+    started = row.started if row.started.tzinfo else row.started.replace(tzinfo=UTC)  # SQLite keeps no zone
+    return RunInfo(
+        id=row.id, plan=row.plan, plan_path=row.plan_path, plan_digest=row.plan_digest, plan_json=row.plan_json,
+        profile=row.profile, overrides=tuple(json.loads(row.overrides)), command=row.command, started=started,
+        ended_at=row.ended_at, status=row.status, verdict=Verdict(row.verdict) if row.verdict else None,
+        reason=row.reason, exit_code=row.exit_code, version=row.version, seed=row.seed, planned=row.planned,
+        environment=json.loads(row.environment or "{}"),
+    )  # fmt: skip
+
+
+def _load(key: tuple[str, str, int], row: t.LoadRow | None, part: LoadDelta) -> LoadResult:
+    stage, label, repetition = key
+    seconds = [bucket.second for bucket in part.buckets] or [0]
+    if row is None:  # the run died before the load ended: what it measured is whole, its counts are not known
+        return LoadResult(
+            label, "", stage, repetition, min(seconds), max(seconds) + 1, "", None, LoadCounts(), part.buckets,
+            part.pulses, part.start_lag, part.errors, GeneratorHealth(), interrupted=True, rate_held=False,
+        )  # fmt: skip
+    return LoadResult(
+        label, row.scenario, stage, repetition, row.start, row.end, row.executor, row.target_rate,
+        LoadCounts(**json.loads(row.counts)), part.buckets, part.pulses, part.start_lag, part.errors,
+        GeneratorHealth(**json.loads(row.generator)), interrupted=row.interrupted, rate_held=row.rate_held,
+    )  # fmt: skip
