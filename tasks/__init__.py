@@ -1,1 +1,12 @@
-"""(to be written)"""
+"""Prefect tasks: one step each, thin. They are given names; the live run is looked up (`shakedown.session.current`).
+
+========  ==================================================================
+services  start and stop the system under test
+load      one load
+suites    one execution of a suite
+faults    one experiment
+recovery  comparison, ledgers, leftovers
+judge     a stage's verdict
+report    the report, and its artifacts
+========  ==================================================================
+"""

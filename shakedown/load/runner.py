@@ -6,12 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shakedown.errors import LoadError
 from shakedown.load.codec import decode_delta
 from shakedown.load.spec import LoadSpec
-from shakedown.records.load import GeneratorHealth, LoadCounts, LoadDelta, LoadResult, merge_parts
+from shakedown.records.load import GeneratorHealth, LoadCounts, LoadDelta, LoadResult, Pulse, merge_parts
 
 __all__ = ["LoadHandle"]
 
@@ -156,6 +156,11 @@ class LoadHandle:
         if failure:
             raise LoadError(failure)
         return self.result(interrupted=interrupted)
+
+    def pulses(self) -> dict[int, Pulse]:
+        """The pulses so far; cheap enough to be asked several times a second."""
+        with self._lock:
+            return {slot: replace(pulse) for slot, pulse in self._total.pulses.items()}
 
     def snapshot(self) -> LoadDelta:
         """What was measured so far (a reference to live data is never handed out: this is a copy)."""

@@ -176,9 +176,12 @@ class Results:
         empty = LoadDelta("", 0.0, LoadCounts(), {}, {}, {}, [])
         return [_load(key, finished.get(key), parts.get(key, empty)) for key in keys]
 
-    def samples(self, run: str) -> list[Sample]:
-        """Every sample, in time."""
-        rows = self._all(t.SampleRow, t.SampleRow.run_id == run, order=t.SampleRow.at)
+    def samples(self, run: str, start: float = float("-inf"), end: float = float("inf")) -> list[Sample]:
+        """The samples of a window, in time."""
+        where = [t.SampleRow.run_id == run]
+        if end < float("inf"):
+            where += [t.SampleRow.at >= start, t.SampleRow.at < end]
+        rows = self._all(t.SampleRow, *where, order=t.SampleRow.at)
         return [Sample(row.at, row.source, row.series, row.value) for row in rows]
 
     def probes(self, run: str) -> list[ProbeResult]:

@@ -1,1 +1,18 @@
-"""(to be written)"""
+"""A live run: plan, clock, journal, services, samplers and store, wired together.
+
+============  ====================================================================
+live          `Session`: opens everything, closes everything
+registry      sessions by run, so that flows and tasks pass names, not objects
+progress      what happens, told to whoever listens
+measure       loads, suites and cycles, measured and stored
+experiments   one experiment: fault, watching, judgement
+comeback      the recovery stage: comparison, ledgers, leftovers
+judging       stages and runs: from results to verdicts
+============  ====================================================================
+"""
+
+from shakedown.session.live import RunOptions, Session
+from shakedown.session.progress import Progress, listen
+from shakedown.session.registry import current
+
+__all__ = ["Progress", "RunOptions", "Session", "current", "listen"]

@@ -1,0 +1,34 @@
+"""Faults: one after another, under load."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import State
+
+from flows.stage import carry_through
+from shakedown.session import current
+from shakedown.session.experiments import bench_of
+from shakedown.session.judging import judge_stage
+from shakedown.session.live import StageOutcome
+from tasks.faults import run_experiment, warm_up
+
+__all__ = ["faults"]
+
+
+@flow(name="faults", validate_parameters=False)
+def faults(run_id: str) -> State[Any]:
+    """Steady load; each experiment; then judge them on everything that was measured."""
+    session = current(run_id)
+
+    def body() -> StageOutcome:
+        bench = bench_of(session)
+        try:
+            warm_up(run_id)
+            for experiment in bench.stage.experiments:
+                run_experiment(run_id, experiment)
+            bench.finish()
+        finally:
+            bench.close()
+        return judge_stage(session, "faults", [], bench.stage.thresholds, extra=bench.judge())
+
+    return carry_through(run_id, "faults", body)

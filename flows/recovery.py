@@ -1,0 +1,34 @@
+"""Recovery: did everything come back?"""
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import State
+
+from flows.stage import carry_through
+from shakedown.session import current
+from shakedown.session.judging import judge_stage
+from shakedown.session.live import StageOutcome
+from tasks.load import run_load
+from tasks.recovery import check_ledger, check_leftovers, compare_baseline
+
+__all__ = ["recovery"]
+
+
+@flow(name="recovery", validate_parameters=False)
+def recovery(run_id: str) -> State[Any]:
+    """The baseline again and compared; every ledger; nothing of ours left."""
+    session = current(run_id)
+    stages = session.loaded.plan.stages
+
+    def body() -> StageOutcome:
+        loads = stages.baseline.scenarios if stages.baseline else []
+        for use in loads:
+            run_load(run_id, "recovery", use)
+        extra = list(compare_baseline(run_id))
+        extra += [check_ledger(run_id, name) for name in (stages.recovery.ledgers if stages.recovery else [])]
+        extra += check_leftovers(run_id)
+        texts = stages.recovery.thresholds if stages.recovery else []
+        return judge_stage(session, "recovery", loads, texts, extra=extra)
+
+    return carry_through(run_id, "recovery", body)

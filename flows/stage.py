@@ -1,0 +1,36 @@
+"""What every stage's flow has in common: a beginning, an end, and a state that says which verdict it came to."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect.states import Completed, Failed, State
+
+from shakedown.errors import Interrupted, ShakedownError
+from shakedown.session import current
+from shakedown.session.live import StageOutcome, stage_error
+from shakedown.verdict import Verdict
+
+__all__ = ["carry_through"]
+
+
+def carry_through(run_id: str, name: str, body: Callable[[], StageOutcome]) -> State[Any]:
+    """Run a stage's body between its beginning and its end.
+
+    A breach is a failed state named after its verdict, so that it stays apart from a bug (a failed state with a
+    traceback) and from a crash.
+
+    Raises:
+        Interrupted: the run is to end.
+    """
+    session = current(run_id)
+    session.begin_stage(name)
+    try:
+        outcome = body()
+    except Interrupted:
+        session.end_stage(name, Verdict.INCONCLUSIVE, "interrupted")
+        raise
+    except ShakedownError as error:
+        outcome = stage_error(session, name, error)
+    if outcome.verdict is Verdict.PASSED:
+        return Completed(message="passed", data=str(outcome.verdict))
+    return Failed(message=outcome.reason or str(outcome.verdict), name=str(outcome.verdict).capitalize())

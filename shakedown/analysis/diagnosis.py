@@ -1,0 +1,185 @@
+"""From what was measured to what a reader should know: symptom, evidence, likeliest cause, what to do."""
+
+from collections.abc import Sequence
+
+from shakedown.analysis.growth import Growth
+from shakedown.records.experiment import ExperimentRecord
+from shakedown.records.judgement import Finding, Severity
+from shakedown.records.ledger import LedgerFault, LedgerResult
+from shakedown.records.load import LoadResult
+from shakedown.records.recovery import HealthTruth, RecoveryMeasurement
+from shakedown.records.suites import SuiteResult, TestStatus
+from shakedown.units import format_duration, format_share, format_size
+
+__all__ = [
+    "failing_tests",
+    "growing_series",
+    "ledger_findings",
+    "lying_health",
+    "not_recovered",
+    "wrong_health",
+]
+
+LYING_SECONDS = 2.0
+LYING_SHARE = 0.5
+SHOWN = 5
+
+
+def not_recovered(
+    record: ExperimentRecord, recovery: RecoveryMeasurement, limit: float, *, client: str, target_is_back: bool | None,
+    errors: Sequence[str],
+) -> Finding:  # fmt: skip
+    """The system did not come back within its limit.
+
+    Args:
+        limit: seconds allowed.
+        client: the service that the load talks to.
+        target_is_back: whether the disturbed service itself is healthy again; None when its health is not known.
+        errors: what clients still see, in words.
+    """
+    watched = recovery.censored_at
+    if recovery.recovered_after is not None:
+        title = f"{record.name}: recovered only after {format_duration(recovery.recovered_after)}"
+    else:
+        title = f"{record.name}: {client} did not recover within {format_duration(limit)} after the fault was gone"
+    if target_is_back and client != record.target:
+        cause = (
+            f"{record.target} is healthy again, but {client} still fails: it does not make its connection to "
+            f"{record.target} anew (no reconnect)"
+        )
+        advice = f"let {client} make its connection to {record.target} anew when it breaks, with a time-out and back-off"
+    elif target_is_back is False:
+        cause = f"{record.target} itself does not get healthy after it was disturbed"
+        advice = f"read the log of {record.target} from the time of the fault"
+    else:
+        cause = f"{client} answers too slowly or with errors although the fault is gone"
+        advice = f"read the logs of {client} and {record.target} from the time of the fault"
+    evidence = [
+        f"fault reverted at {record.reverted_at or 0:.1f} s" + (f", watched for {format_duration(watched)}" if watched else ""),
+        *errors[:SHOWN],
+    ]
+    return Finding(Severity.FAILURE, title, cause, tuple(evidence), advice, record.name)
+
+
+def lying_health(record: ExperimentRecord, truth: HealthTruth) -> Finding | None:
+    """A health endpoint that said all was well while clients failed; None when it told the truth."""
+    failing = truth.failing_and_unhealthy + truth.healthy_while_failing
+    if truth.healthy_while_failing < max(LYING_SECONDS, LYING_SHARE * failing):
+        return None
+    return Finding(
+        Severity.FAILURE,
+        f"{record.name}: the health of {truth.service} lies: it said healthy for "
+        f"{format_duration(truth.healthy_while_failing)} while its clients failed",
+        f"the health endpoint of {truth.service} does not look at what the service depends on (lying health)",
+        (f"clients failed for {format_duration(failing)}; unhealthy was said for {format_duration(truth.failing_and_unhealthy)} of it",),
+        "let the health endpoint look at each dependency, with a short time-out",
+        record.name,
+    )
+
+
+def wrong_health(record: ExperimentRecord, service: str, wanted: str, share: float | None) -> Finding:
+    """A service's health was not what the plan expects while the fault held."""
+    seen = "was never looked at" if share is None else f"said unhealthy in {format_share(share)} of the looks"
+    return Finding(
+        Severity.FAILURE if share is not None else Severity.DOUBT,
+        f"{record.name}: the health of {service} should have been {wanted} while the fault held",
+        f"the health endpoint of {service} does not show the loss of {record.target}" if wanted == "unhealthy" else "",
+        (f"it {seen}",),
+        f"let the health of {service} look at {record.target}" if wanted == "unhealthy" else "",
+        record.name,
+    )
+
+
+def growing_series(series: str, growth: Growth) -> Finding:
+    """A series that grows from repetition to repetition."""
+    bytes_ = "memory" in series
+    show = format_size if bytes_ else "{:.3g}".format
+    what = "memory" if bytes_ else series.partition(".")[2]
+    return Finding(
+        Severity.FAILURE,
+        f"{series} grows: {format_share(growth.growth)} over {growth.cycles} repetitions",
+        f"something is kept for every request and never given back ({what} leak)",
+        (
+            f"from {show(growth.start)} to {show(growth.end)}, {show(growth.per_cycle)} per repetition",
+            f"95 % interval of the growth: {format_share(growth.low)} to {format_share(growth.high)}",
+            growth.reason,
+        ),
+        f"look for caches and lists without a bound in {series.partition('.')[0]}",
+        series.partition(".")[0],
+    )
+
+
+def failing_tests(results: Sequence[SuiteResult]) -> list[Finding]:
+    """Tests that failed, each with how often, its first message, and the command that repeats it."""
+    runs: dict[str, int] = {}
+    failures: dict[str, list[str]] = {}
+    commands: dict[str, str] = {}
+    for result in results:
+        for outcome in result.outcomes:
+            if outcome.status is TestStatus.SKIPPED:
+                continue
+            runs[outcome.test] = runs.get(outcome.test, 0) + 1
+            if outcome.status in (TestStatus.FAILED, TestStatus.ERROR):
+                failures.setdefault(outcome.test, []).append(outcome.message)
+                commands.setdefault(outcome.test, result.command)
+    findings = []
+    for test, messages in failures.items():
+        times = f"{len(messages)} of {runs[test]} times"
+        kind = "broken" if len(messages) == runs[test] else "flaky"
+        evidence = (f"first message: {messages[0] or 'none'}", f"repeat with: {commands[test]}")
+        findings.append(Finding(Severity.FAILURE, f"test {test} failed {times} ({kind})", "", evidence, "", test))
+    return findings
+
+
+def ledger_findings(result: LedgerResult, experiments: Sequence[ExperimentRecord]) -> list[Finding]:
+    """Writes that were acknowledged and are not there, or there more than once, with the faults they fell into."""
+    findings = []
+    if result.lost:
+        lost = [fault for fault in result.faults if fault.kind == "lost"]
+        findings.append(
+            Finding(
+                Severity.FAILURE,
+                f"{result.lost} of {result.acknowledged} acknowledged writes in `{result.ledger}` were lost",
+                "writes are acknowledged before they are stored (lost writes)",
+                (*_when(lost, experiments), *(f"{fault.key}, sent at {fault.sent_at:.2f} s: {fault.detail}" for fault in lost[:SHOWN])),
+                "acknowledge a write only after it is stored where it survives a crash",
+                result.ledger,
+            )
+        )
+    if result.duplicated:
+        double = [fault for fault in result.faults if fault.kind == "duplicated"]
+        findings.append(
+            Finding(
+                Severity.FAILURE,
+                f"{result.duplicated} of {result.acknowledged} acknowledged writes in `{result.ledger}` are there more than once",
+                "a retry stores again what the first attempt had stored (duplicate writes)",
+                (*_when(double, experiments), *(f"{fault.key}, sent at {fault.sent_at:.2f} s: {fault.detail}" for fault in double[:SHOWN])),
+                "make the write idempotent by its key",
+                result.ledger,
+            )
+        )
+    return findings
+
+
+def _when(faults: Sequence[LedgerFault], experiments: Sequence[ExperimentRecord]) -> list[str]:
+    """How many of the faults fell into which experiment."""
+    lines, outside = [], len(faults)
+    for record in experiments:
+        if record.applied_at is None or record.reverted_at is None:
+            continue
+        inside = sum(record.applied_at - 1 <= fault.sent_at <= record.reverted_at + 1 for fault in faults)
+        outside -= inside
+        if inside:
+            lines.append(f"{inside} were sent during `{record.name}`")
+    if outside and faults:
+        lines.append(f"{outside} were sent outside any fault")
+    return lines
+
+
+def error_words(load: LoadResult, since: float) -> list[str]:
+    """What clients still saw after an instant."""
+    return [
+        f"{error.request}: {error.kind}, {error.count} times, last at {error.last_at:.1f} s: {error.example}"
+        for error in sorted(load.errors, key=lambda error: -error.last_at)
+        if error.last_at >= since
+    ]

@@ -1,0 +1,40 @@
+"""What repetitions say: growing resources, flaky tests."""
+
+from shakedown.analysis.diagnosis import failing_tests, growing_series
+from shakedown.analysis.growth import GrowthVerdict, judge_growth
+from shakedown.plan.model import EnduranceStage
+from shakedown.records.judgement import Finding, Severity
+from shakedown.session.live import Session
+from shakedown.units import format_share
+from shakedown.verdict import Verdict
+
+__all__ = ["judge_repetitions"]
+
+
+def judge_repetitions(session: Session, stage: EnduranceStage) -> list[tuple[Verdict, str]]:
+    """Judge every series that must not grow, and the tests over all repetitions; verdicts with their reasons."""
+    cycles = session.results.cycles(session.run_id)
+    parts: list[tuple[Verdict, str]] = []
+    for leak in stage.leaks:
+        source, _, series = leak.series.partition(".")
+        values = [sample.value for _, sample in cycles if (sample.source, sample.series) == (source, series)]
+        growth = judge_growth(values, max_growth=leak.max_growth)
+        words = f"{leak.series}: {format_share(growth.growth)} over {growth.cycles} repetitions"
+        interval = f"95 % interval {format_share(growth.low)} to {format_share(growth.high)}, limit {format_share(leak.max_growth)}"
+        if growth.verdict is GrowthVerdict.GROWS:
+            finding = growing_series(leak.series, growth)
+            session.find("endurance", finding)
+            parts.append((Verdict.FAILED, finding.title))
+        elif growth.verdict is GrowthVerdict.STEADY:
+            session.find("endurance", Finding(Severity.NOTE, f"{words}: steady", "", (interval,), "", source))
+            parts.append((Verdict.PASSED, words))
+        else:
+            session.find("endurance", Finding(Severity.DOUBT, f"{words}: not settled", growth.reason, (interval,), "repeat more often", source))
+            parts.append((Verdict.INCONCLUSIVE, f"{words}: {growth.reason}"))
+    suites = [result for result in session.suites if result.stage == "endurance"]
+    unstable = failing_tests(suites)
+    for finding in unstable:
+        session.find("endurance", finding)
+    if suites and len(unstable) > stage.flaky_tests:
+        parts.append((Verdict.FAILED, f"{len(unstable)} tests failed in some repetition, {stage.flaky_tests} allowed"))
+    return parts

@@ -1,0 +1,280 @@
+"""`Session`: one run from its first file to its last container."""
+
+import json
+import os
+import platform
+import secrets
+import shlex
+import socket
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+import shakedown
+from shakedown.clock import RunClock
+from shakedown.errors import ExitCode, Interrupted, ShakedownError, StoreError
+from shakedown.guard import CleanupReport, Journal, Watchdog
+from shakedown.guard.cleanup import remove_labelled
+from shakedown.observe import Observer, Prober
+from shakedown.plan import LoadedPlan, load_plan, planned_durations
+from shakedown.records.judgement import Finding, Severity
+from shakedown.records.load import LoadDelta, LoadResult
+from shakedown.records.observation import Event, ProbeResult, Sample
+from shakedown.records.suites import SuiteResult
+from shakedown.results import Results, Store
+from shakedown.results.tables import RunRow
+from shakedown.services import System
+from shakedown.session.progress import Progress, tell
+from shakedown.session.registry import register, unregister
+from shakedown.verdict import Verdict
+
+if TYPE_CHECKING:
+    from shakedown.session.experiments import FaultBench
+
+__all__ = ["RunOptions", "Session", "StageOutcome", "stage_error"]
+
+STAGES = ("baseline", "stress", "endurance", "faults", "recovery")
+KEPT_PROBES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run is asked to do.
+
+    Attributes:
+        root: the folder for results (`.shakedown`).
+    """
+
+    plan: Path
+    profile: str | None = None
+    overrides: tuple[str, ...] = ()
+    root: Path = Path(".shakedown")
+    seed: int | None = None
+
+    def command(self) -> str:
+        """The command line that repeats the run."""
+        parts = ["shakedown", "run", str(self.plan)]
+        if self.profile:
+            parts += ["--profile", self.profile]
+        for override in self.overrides:
+            parts += ["--set", override]
+        return shlex.join(parts)
+
+
+@dataclass(slots=True)
+class StageOutcome:
+    """How a stage ended."""
+
+    name: str
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Session:
+    """Everything that belongs to one run."""
+
+    options: RunOptions
+    loaded: LoadedPlan
+    run_id: str
+    clock: RunClock
+    run_dir: Path
+    store: Store
+    results: Results
+    journal: Journal
+    watchdog: Watchdog
+    system: System
+    seed: int
+    stop: threading.Event = field(default_factory=threading.Event)
+    loads: list[LoadResult] = field(default_factory=list)
+    suites: list[SuiteResult] = field(default_factory=list)
+    findings: list[tuple[str, Finding]] = field(default_factory=list)
+    outcomes: list[StageOutcome] = field(default_factory=list)
+    probes: deque[ProbeResult] = field(default_factory=lambda: deque(maxlen=KEPT_PROBES))
+    observer: Observer | None = None
+    prober: Prober | None = None
+    bench: "FaultBench | None" = None  # the faults stage's own
+    lost_writes: list[str] = field(default_factory=list)  # results that could not be stored: the run cannot pass
+
+    # -------------------------------------------------------------------------------------------------- opening, closing
+    @classmethod
+    def open(cls, options: RunOptions) -> Self:
+        """Load the plan, open the store, begin the journal, set the watchdog on.
+
+        Raises:
+            PlanError: the plan is wrong.
+            StoreError, GuardError: something cannot be written.
+        """
+        loaded = load_plan(
+            options.plan, profile=options.profile, overrides=options.overrides, environ=os.environ
+        )
+        clock = RunClock.start()
+        run_id = f"{clock.wall:%Y%m%d-%H%M%S}-{loaded.plan.name}-{secrets.token_hex(2)}"
+        root = options.root.resolve()
+        run_dir = root / "runs" / run_id
+        store = Store.open(root)
+        journal = Journal(run_dir / "journal.jsonl", run=run_id, plan=loaded.plan.name)
+        watchdog = Watchdog.start(run_dir, run_id)
+        seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
+        session: Self
+        system = System(
+            loaded.plan, base=loaded.base, run=run_id, clock=clock, journal=journal, run_dir=run_dir,
+            on_event=lambda event: session.on_event(event), redact=loaded.redactor.redact,
+        )  # fmt: skip
+        session = cls(
+            options, loaded, run_id, clock, run_dir, store, Results(store.engine), journal, watchdog, system, seed
+        )
+        store.begin_run(session._row())  # noqa: SLF001 - our own class
+        register(session)
+        session.say("run", loaded.plan.name, f"run {run_id}")
+        return session
+
+    def _row(self) -> RunRow:
+        loaded = self.loaded
+        return RunRow(
+            id=self.run_id, plan=loaded.plan.name, plan_path=str(loaded.path), plan_digest=loaded.digest,
+            plan_json=loaded.resolved, profile=loaded.profile, overrides=json.dumps(loaded.overrides),
+            command=loaded.redactor.redact(self.options.command()), started=self.clock.wall, status="running",
+            host=socket.gethostname(), pid=self.journal.owner.pid, pid_created=self.journal.owner.created,
+            version=shakedown.__version__, seed=self.seed, planned=sum(planned_durations(loaded.plan).values()),
+            environment=json.dumps(
+                {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}",
+                 "machine": platform.machine(), "cores": str(os.cpu_count()), "host": socket.gethostname()}
+            ),
+        )  # fmt: skip
+
+    def start_system(self) -> None:
+        """Start the services, then watch them.
+
+        Raises:
+            ServiceError: one cannot be started or never got healthy.
+        """
+        self.say("service", "", "starting the services")
+        self.system.start(self.stop)
+        handles = self.system.handles
+        self.store.add_services(self.run_id, ((name, handle.kind, handle.image) for name, handle in handles.items()))
+        self.observer = Observer(self.system, self.clock, self.on_samples, self.on_event)
+        self.prober = Prober(self.system, self.clock, self.on_probes)
+        self.observer.start()
+        self.prober.start()
+
+    def stop_system(self) -> list[str]:
+        """Stop watching, stop the services, and look whether anything of ours is left; problems as sentences."""
+        for watcher in (self.prober, self.observer):
+            if watcher is not None:
+                watcher.stop()
+        self.prober = self.observer = None
+        problems = self.system.stop()
+        for intent in self.journal.open_intents():
+            problems.append(f"still open after the end: {intent.what}")
+        if self.system.client is not None:
+            report = CleanupReport()
+            remove_labelled(self.system.client, report, run=self.run_id, force=True)
+            problems += [f"left behind and removed now: {line}" for line in report.done]
+            problems += [f"left behind: {line}" for line in report.failed]
+        return problems
+
+    def close(self, *, status: Literal["finished", "interrupted"], verdict: Verdict | None, reason: str, code: ExitCode) -> None:
+        """The run is over; the watchdog goes home if nothing is open any more."""
+        try:
+            self.store.end_run(
+                self.run_id, status=status, verdict=verdict, reason=reason, exit_code=code, at=self.clock.now()
+            )
+        finally:
+            unregister(self)
+            self.watchdog.close()
+
+    # ------------------------------------------------------------------------------------------------------ what happens
+    def say(self, kind: str, subject: str, text: str) -> None:
+        """Tell whoever listens."""
+        tell(Progress(self.run_id, self.clock.now(), kind, subject, self.loaded.redactor.redact(text)))  # type: ignore[arg-type]
+
+    def on_event(self, event: Event) -> None:
+        """An event for the time axis."""
+        kind = event.kind.partition(".")[0]
+        if event.kind != "service.progress":
+            self._keep(lambda: self.store.add_event(self.run_id, event))
+        self.say({"service": "service", "fault": "fault"}.get(kind, "warning" if kind == "sampler" else "stage"), event.subject, event.message)
+
+    def on_samples(self, samples: Sequence[Sample]) -> None:
+        """Samples from the observer."""
+        self._keep(lambda: self.store.add_samples(self.run_id, samples))
+
+    def on_probes(self, probes: Sequence[ProbeResult]) -> None:
+        """Looks from the prober."""
+        self.probes.extend(probes)
+        self._keep(lambda: self.store.add_probes(self.run_id, probes))
+
+    def on_delta(self, stage: str, repetition: int, delta: LoadDelta) -> None:
+        """What a load measured since its last delta."""
+        self._keep(lambda: self.store.add_delta(self.run_id, stage, repetition, delta))
+        ended = sum(bucket.response.count for bucket in delta.buckets.values())
+        bad = sum(pulse.bad for pulse in delta.pulses.values())
+        if ended:
+            self.say("load", delta.load, f"{ended / 0.5:.0f} answers/s, {bad} errors")
+
+    def _keep(self, write: object) -> None:
+        """Store something from a thread that cannot fail the run by itself; the loss is remembered and fails it later."""
+        try:
+            write()  # type: ignore[operator]
+        except StoreError as error:
+            if not self.lost_writes:
+                self.say("warning", "", str(error))
+            self.lost_writes.append(str(error))
+
+    # ------------------------------------------------------------------------------------------------------------ stages
+    def check_stop(self) -> None:
+        """Raise when the run is to end.
+
+        Raises:
+            Interrupted: it is.
+        """
+        if self.stop.is_set():
+            raise Interrupted("the run was interrupted")
+
+    def begin_stage(self, name: str) -> None:
+        """A stage begins."""
+        self.check_stop()
+        at = self.clock.now()
+        self.store.begin_stage(self.run_id, name, STAGES.index(name), at)
+        self.on_event(Event(at, "stage.start", name, f"{name} begins"))
+
+    def end_stage(self, name: str, verdict: Verdict, reason: str) -> StageOutcome:
+        """A stage ended."""
+        at = self.clock.now()
+        self.store.end_stage(self.run_id, name, verdict, reason, at)
+        self.on_event(Event(at, "stage.end", name, f"{name} {verdict}" + (f": {reason}" if reason else "")))
+        outcome = StageOutcome(name, verdict, reason)
+        self.outcomes.append(outcome)
+        return outcome
+
+    def skip_stage(self, name: str, reason: str) -> None:
+        """A stage will not run."""
+        self.store.skip_stage(self.run_id, name, STAGES.index(name), reason)
+        self.outcomes.append(StageOutcome(name, Verdict.SKIPPED, reason))
+        self.say("stage", name, f"{name} skipped: {reason}")
+
+    def find(self, stage: str, finding: Finding) -> None:
+        """Something that a reader must know."""
+        self.findings.append((stage, finding))
+        self.store.add_findings(self.run_id, stage, [finding])
+        if finding.severity is not Severity.NOTE:
+            self.say("finding", finding.subject, finding.title)
+
+    def started(self) -> datetime:
+        """When the run began."""
+        return self.clock.wall
+
+    def report_dir(self) -> Path:
+        """Where the run's report goes."""
+        return self.run_dir / "report"
+
+
+def stage_error(session: Session, name: str, error: ShakedownError) -> StageOutcome:
+    """A stage that could not be carried through: our fault or the plan's, told as a finding."""
+    session.find(name, Finding(Severity.DOUBT, f"{name} could not be carried through", cause=str(error), subject=name))
+    return session.end_stage(name, Verdict.ERROR, str(error))

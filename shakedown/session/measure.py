@@ -1,0 +1,86 @@
+"""Loads, suites and cycles, measured and stored."""
+
+from collections.abc import Sequence
+
+from shakedown.load import LoadHandle, build_spec
+from shakedown.load.spec import Target
+from shakedown.plan.model import UseScenario, UseSuite
+from shakedown.plan.references import label_of
+from shakedown.records.load import LoadResult
+from shakedown.records.observation import Sample
+from shakedown.records.suites import SuiteResult, TestStatus
+from shakedown.session.live import Session
+from shakedown.suites import run_suite
+
+__all__ = ["measure_load", "measure_suite", "prepare_load", "read_cycle"]
+
+
+def prepare_load(
+    session: Session, use: UseScenario, stage: str, repetition: int = 0, *, until_stopped: bool = False
+) -> LoadHandle:
+    """A load that is ready to be started, and stores what it measures."""
+    address = session.system.address(session.loaded.plan.scenarios[use.use].http.target)
+    spec = build_spec(
+        session.loaded.plan, use, stage=stage, base=session.loaded.base, run_dir=session.run_dir,
+        target=Target(host=address.host, port=address.port, tls=address.scheme == "https"),
+        origin=session.clock.origin, run_seed=session.seed, repetition=repetition, until_stopped=until_stopped,
+    )  # fmt: skip
+    return LoadHandle(spec, lambda delta: session.on_delta(stage, repetition, delta))
+
+
+def measure_load(session: Session, use: UseScenario, stage: str, repetition: int = 0) -> LoadResult:
+    """Run a load to its end.
+
+    Raises:
+        Interrupted: the run is to end; what was measured is stored.
+        LoadError: the load could not be run.
+    """
+    session.check_stop()
+    handle = prepare_load(session, use, stage, repetition)
+    handle.start()
+    return finish_load(session, handle)
+
+
+def finish_load(session: Session, handle: LoadHandle) -> LoadResult:
+    """Wait for a load's end and store it."""
+    result = handle.wait(session.stop)
+    session.loads.append(result)
+    session.store.add_load(session.run_id, result)
+    session.check_stop()
+    return result
+
+
+def measure_suite(session: Session, use: UseSuite, stage: str, repetition: int = 1) -> SuiteResult:
+    """Run a suite once.
+
+    Raises:
+        Interrupted: the run is to end.
+        SuiteError: the suite cannot be run at all.
+    """
+    session.check_stop()
+    label = label_of(use)
+    session.say("suite", label, f"running, repetition {repetition}" if stage == "endurance" else "running")
+    result = run_suite(
+        use, session.loaded.plan.suites[use.suite], base=session.loaded.base, addresses=session.system.environment(),
+        out=session.run_dir / "suites" / stage / label / str(repetition), stage=stage, repetition=repetition,
+        clock=session.clock, stop=session.stop, journal=session.journal,
+    )  # fmt: skip
+    result.command = session.loaded.redactor.redact(result.command)
+    session.suites.append(result)
+    session.store.add_suite(session.run_id, result)
+    bad = sum(outcome.status in (TestStatus.FAILED, TestStatus.ERROR) for outcome in result.outcomes)
+    words = result.problem or result.skipped or f"{len(result.outcomes)} tests, {bad} failed, {result.end - result.start:.1f} s"
+    session.say("suite", label, words)
+    session.check_stop()
+    return result
+
+
+def read_cycle(session: Session, repetition: int, settle: float) -> Sequence[Sample]:
+    """Idle for a moment, then read every resource, at the same point of each repetition."""
+    session.stop.wait(settle)
+    session.check_stop()
+    if session.observer is None:
+        return ()
+    samples = session.observer.read_now()
+    session.store.add_cycle(session.run_id, repetition, samples)
+    return samples

@@ -1,0 +1,36 @@
+"""Start and stop the system under test."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from shakedown.errors import ServiceError
+from shakedown.session import current
+
+__all__ = ["check_health", "start_services", "stop_services"]
+
+
+@task(cache_policy=NO_CACHE)
+def start_services(run_id: str) -> None:
+    """Start every service and wait until it is healthy."""
+    current(run_id).start_system()
+
+
+@task(cache_policy=NO_CACHE)
+def check_health(run_id: str) -> int:
+    """Look at every service once; how many there are.
+
+    Raises:
+        ServiceError: one is not healthy.
+    """
+    session = current(run_id)
+    looks = [session.system.check_health(name) for name in session.loaded.plan.services]
+    for look in looks:
+        if not look.healthy:
+            raise ServiceError(f"service {look.service} is not healthy: {look.detail}")
+    return len(looks)
+
+
+@task(cache_policy=NO_CACHE)
+def stop_services(run_id: str) -> list[str]:
+    """Stop and remove everything; what could not be removed."""
+    return current(run_id).stop_system()
