@@ -1,1 +1,1 @@
-"""(to be written)"""
+"""Jinja2 templates of every report."""

@@ -72,6 +72,7 @@ class AgentLink:
         except APIError as error:
             raise FaultError(f"the agent beside `{target}` cannot be started: {error.explanation}") from error
         self._buffer = b""
+        self._text = ""  # a line may come in several frames
         self._lines: list[str] = []
         self._serial = itertools.count(1)
         self.tool = str(self.ask("hello")["tool"])
@@ -111,7 +112,8 @@ class AgentLink:
                 text = self._buffer[_FRAME.size : _FRAME.size + length].decode(errors="replace")
                 self._buffer = self._buffer[_FRAME.size + length :]
                 if stream == 1:
-                    self._lines += text.splitlines()
+                    *lines, self._text = (self._text + text).split("\n")
+                    self._lines += lines
                 else:
                     raise OSError(f"the agent broke: {text.strip()[-300:]}")
         return self._lines.pop(0)

@@ -201,14 +201,15 @@ class FaultBench:
             error_seconds=bad * SLOT,
             phases=tuple(phases),
             health=tuple(
-                compare_health(timeline, service, record.applied_at, until) for service in self._probed(probes)
+                compare_health(timeline, service, record.applied_at, until) for service in self._probed(probes, record)
             ),
             problem=load.generator.starved,
         )
 
-    def _probed(self, probes: Sequence[ProbeResult]) -> list[str]:
-        services = self.session.loaded.plan.services
-        return [name for name in services if any(probe.service == name for probe in probes)]
+    def _probed(self, probes: Sequence[ProbeResult], record: ExperimentRecord) -> list[str]:
+        """The services whose health can be held against what clients saw: the one they talk to, and the disturbed one."""
+        looked_at = {probe.service for probe in probes}
+        return [name for name in dict.fromkeys((self._client(), record.target)) if name in looked_at]
 
     def _judge_one(
         self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement | None

@@ -91,7 +91,7 @@ def run_suite(
 
 def _missing_modules(python: str, workers: int) -> str | None:
     modules = ["pytest", *(["xdist"] if workers > 1 else [])]
-    code = f"import importlib.util as u, sys; sys.exit(','.join(m for m in {modules!r} if u.find_spec(m) is None))"
+    code = f"import importlib.util as u, sys; sys.exit(','.join(m for m in {modules!r} if u.find_spec(m) is None) or 0)"
     try:
         done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - as above
     except (OSError, subprocess.SubprocessError) as error:

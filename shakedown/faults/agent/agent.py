@@ -266,7 +266,8 @@ async def main():
                 answer = {"id": order["id"], "ok": True, **await agent.order(order)}
             except Exception as error:
                 answer = {"id": order["id"], "ok": False, "error": f"{type(error).__name__}: {error}"}
-            print(json.dumps(answer), flush=True)
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
 
     serving = asyncio.create_task(serve())
     await asyncio.wait([serving, asyncio.create_task(ending.wait())], return_when=asyncio.FIRST_COMPLETED)

@@ -21,7 +21,7 @@ class Settings:
     queue_limit: int = int(_number("COURIER_QUEUE_LIMIT", 5000))
     review_limit: int = int(_number("COURIER_REVIEW_LIMIT", 100))
     rate_limit: float = _number("COURIER_RATE_LIMIT", 0)  # requests per second of one client; 0: none
-    pool_size: int = int(_number("COURIER_POOL_SIZE", 10))
+    pool_size: int = int(_number("COURIER_POOL_SIZE", 6))
     call_timeout: float = _number("COURIER_CALL_TIMEOUT", 2.0)
     llm_timeout: float = _number("COURIER_LLM_TIMEOUT", 2.0)
     health_timeout: float = _number("COURIER_HEALTH_TIMEOUT", 0.5)

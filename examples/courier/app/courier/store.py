@@ -40,7 +40,7 @@ class Store:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     SETTINGS.postgres_dsn, min_size=1, max_size=SETTINGS.pool_size, timeout=SETTINGS.call_timeout,
-                    command_timeout=SETTINGS.call_timeout, max_inactive_connection_lifetime=60,
+                    command_timeout=SETTINGS.call_timeout, max_inactive_connection_lifetime=5,
                 )
         return self._pool
 

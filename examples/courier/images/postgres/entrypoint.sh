@@ -16,4 +16,6 @@ if [ ! -f "$data/ready" ]; then
     touch "$data/ready"
 fi
 rm -f "$data/postmaster.pid"   # a killed server leaves it; this container's is the only server on this data
-exec "$bin/postgres" -D "$data" -c "listen_addresses=*" -c "max_connections=${POSTGRES_MAX_CONNECTIONS:-50}" -c shared_buffers=32MB
+# A client that vanished without a word is given up after about ten seconds, not after two hours.
+exec "$bin/postgres" -D "$data" -c "listen_addresses=*" -c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 \
+    -c tcp_keepalives_count=3 -c tcp_user_timeout=10000 -c "max_connections=${POSTGRES_MAX_CONNECTIONS:-50}" -c shared_buffers=32MB

@@ -1,0 +1,142 @@
+"""summary.json: the run for programs. Its schema is versioned; fields are added, never changed."""
+
+from pydantic import BaseModel
+
+from shakedown.reports.model import Report
+from shakedown.verdict import Verdict
+
+__all__ = ["Summary", "summarise"]
+
+SCHEMA = 1
+
+
+class SummaryThreshold(BaseModel):
+    """One threshold; values in seconds, bytes, fractions or plain numbers."""
+
+    stage: str
+    scope: str
+    text: str
+    verdict: Verdict
+    actual: float | None
+    limit: float
+    unit: str
+    samples: int
+    reason: str
+
+
+class SummaryStage(BaseModel):
+    """One stage."""
+
+    name: str
+    verdict: Verdict | None
+    reason: str
+    seconds: float | None
+
+
+class SummaryExperiment(BaseModel):
+    """One experiment; times in seconds."""
+
+    name: str
+    fault: str
+    target: str
+    verdict: Verdict | None
+    reason: str
+    effect_proved: bool
+    gone_proved: bool
+    detected_after: float | None
+    recovered_after: float | None
+    censored_at: float | None
+
+
+class SummaryFinding(BaseModel):
+    """One finding."""
+
+    stage: str
+    severity: str
+    title: str
+    cause: str
+    evidence: list[str]
+    recommendation: str
+
+
+class SummaryLedger(BaseModel):
+    """One ledger."""
+
+    ledger: str
+    acknowledged: int
+    checked: int
+    lost: int
+    duplicated: int
+    unreadable: int
+    problem: str | None
+
+
+class Summary(BaseModel):
+    """One run."""
+
+    schema_version: int = SCHEMA
+    run: str
+    plan: str
+    profile: str | None
+    status: str
+    verdict: Verdict | None
+    reason: str
+    exit_code: int | None
+    started: str
+    seconds: float | None
+    planned_seconds: float
+    command: str
+    stages: list[SummaryStage]
+    thresholds: list[SummaryThreshold]
+    experiments: list[SummaryExperiment]
+    ledgers: list[SummaryLedger]
+    findings: list[SummaryFinding]
+
+
+def summarise(report: Report) -> Summary:
+    """The summary of a report."""
+    run = report.run
+    return Summary(
+        run=run.id, plan=run.plan, profile=run.profile, status=run.status, verdict=run.verdict, reason=run.reason,
+        exit_code=run.exit_code, started=run.started.isoformat(), seconds=run.ended_at, planned_seconds=run.planned,
+        command=run.command,
+        stages=[
+            SummaryStage(
+                name=stage.name, verdict=stage.verdict, reason=stage.reason,
+                seconds=stage.end - stage.start if stage.start is not None and stage.end is not None else None,
+            )
+            for stage in report.stages
+        ],
+        thresholds=[
+            SummaryThreshold(
+                stage=stage, scope=scope, text=item.text, verdict=item.verdict, actual=item.actual, limit=item.limit,
+                unit=item.unit, samples=item.samples, reason=item.reason,
+            )
+            for stage, scope, item in report.thresholds
+        ],
+        experiments=[
+            SummaryExperiment(
+                name=info.record.name, fault=info.record.fault, target=info.record.target, verdict=info.verdict,
+                reason=info.reason, effect_proved=bool(info.record.effect and info.record.effect.held),
+                gone_proved=bool(info.record.gone and info.record.gone.held),
+                detected_after=info.recovery.detected_after if info.recovery else None,
+                recovered_after=info.recovery.recovered_after if info.recovery else None,
+                censored_at=info.recovery.censored_at if info.recovery else None,
+            )
+            for info in report.experiments
+        ],
+        ledgers=[
+            SummaryLedger(
+                ledger=item.ledger, acknowledged=item.acknowledged, checked=item.checked, lost=item.lost,
+                duplicated=item.duplicated, unreadable=item.unreadable, problem=item.problem,
+            )
+            for item in report.ledgers
+        ],
+        findings=[
+            SummaryFinding(
+                stage=stage, severity=item.severity.value, title=item.title, cause=item.cause,
+                evidence=list(item.evidence), recommendation=item.recommendation,
+            )
+            for stage, item in report.findings
+        ],
+    )  # fmt: skip
