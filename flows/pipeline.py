@@ -73,9 +73,13 @@ def pipeline(
     try:
         summary = _run(options)
     except PlanError as error:
-        summary = RunSummary(run_id=None, verdict=Verdict.ERROR, reason=str(error), report=None, exit_code=ExitCode.USAGE)
+        summary = RunSummary(
+            run_id=None, verdict=Verdict.ERROR, reason=str(error), report=None, exit_code=ExitCode.USAGE
+        )
     except ShakedownError as error:
-        summary = RunSummary(run_id=None, verdict=Verdict.ERROR, reason=str(error), report=None, exit_code=error.exit_code)
+        summary = RunSummary(
+            run_id=None, verdict=Verdict.ERROR, reason=str(error), report=None, exit_code=error.exit_code
+        )
     name = str(summary.verdict or "interrupted").capitalize()
     if summary.verdict is Verdict.PASSED:
         return Completed(message=summary.reason, name=name, data=summary)

@@ -27,7 +27,9 @@ def stress(run_id: str) -> State[Any]:
     def body() -> StageOutcome:
         parts = stage.parallel if stage else []
         futures = [
-            run_load.submit(run_id, "stress", use) if isinstance(use, UseScenario) else run_tests.submit(run_id, "stress", use)
+            run_load.submit(run_id, "stress", use)
+            if isinstance(use, UseScenario)
+            else run_tests.submit(run_id, "stress", use)
             for use in parts
         ]
         wait(futures)

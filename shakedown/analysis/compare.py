@@ -33,7 +33,9 @@ def compare_loads(before: LoadResult, after: LoadResult, tolerance: Mapping[str,
             samples = min(old.latency.count, new.latency.count)
             needed = samples_needed(QUANTILES[metric])
             first, second, unit = old.latency.quantile(QUANTILES[metric]), new.latency.quantile(QUANTILES[metric]), "s"
-            worse = first is not None and second is not None and second > max(first * (1 + allowed), first + LATENCY_FLOOR)
+            worse = (
+                first is not None and second is not None and second > max(first * (1 + allowed), first + LATENCY_FLOOR)
+            )
             reason = f"a growth below {format_duration(LATENCY_FLOOR)} does not count"
         elif metric == "throughput":
             first, second, unit = old.ok / max(old.seconds, 1e-9), new.ok / max(new.seconds, 1e-9), "/s"
@@ -51,7 +53,9 @@ def compare_loads(before: LoadResult, after: LoadResult, tolerance: Mapping[str,
     return found
 
 
-def compare_memory(before: Sequence[Sample], after: Sequence[Sample], services: Sequence[str], allowed: float) -> list[Comparison]:
+def compare_memory(
+    before: Sequence[Sample], after: Sequence[Sample], services: Sequence[str], allowed: float
+) -> list[Comparison]:
     """Each service's mean memory against what it was; a growth below 32 MB does not count."""
     found = []
     for service in services:
@@ -66,5 +70,7 @@ def compare_memory(before: Sequence[Sample], after: Sequence[Sample], services: 
         worse = second > max(first * (1 + allowed), first + MEMORY_FLOOR)
         reason = f"a growth below {format_size(MEMORY_FLOOR)} does not count"
         verdict = Verdict.FAILED if worse else Verdict.PASSED
-        found.append(Comparison(service, "memory", "B", first, second, allowed, verdict, min(len(old), len(new)), reason))
+        found.append(
+            Comparison(service, "memory", "B", first, second, allowed, verdict, min(len(old), len(new)), reason)
+        )
     return found

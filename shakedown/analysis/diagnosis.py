@@ -47,7 +47,9 @@ def not_recovered(
             f"{record.target} is healthy again, but {client} still fails: it does not make its connection to "
             f"{record.target} anew (no reconnect)"
         )
-        advice = f"let {client} make its connection to {record.target} anew when it breaks, with a time-out and back-off"
+        advice = (
+            f"let {client} make its connection to {record.target} anew when it breaks, with a time-out and back-off"
+        )
     elif target_is_back is False:
         cause = f"{record.target} itself does not get healthy after it was disturbed"
         advice = f"read the log of {record.target} from the time of the fault"
@@ -55,7 +57,8 @@ def not_recovered(
         cause = f"{client} answers too slowly or with errors although the fault is gone"
         advice = f"read the logs of {client} and {record.target} from the time of the fault"
     evidence = [
-        f"fault reverted at {record.reverted_at or 0:.1f} s" + (f", watched for {format_duration(watched)}" if watched else ""),
+        f"fault reverted at {record.reverted_at or 0:.1f} s"
+        + (f", watched for {format_duration(watched)}" if watched else ""),
         *errors[:SHOWN],
     ]
     return Finding(Severity.FAILURE, title, cause, tuple(evidence), advice, record.name)
@@ -71,7 +74,9 @@ def lying_health(record: ExperimentRecord, truth: HealthTruth) -> Finding | None
         f"{record.name}: the health of {truth.service} lies: it said healthy for "
         f"{format_duration(truth.healthy_while_failing)} while its clients failed",
         f"the health endpoint of {truth.service} does not look at what the service depends on (lying health)",
-        (f"clients failed for {format_duration(failing)}; unhealthy was said for {format_duration(truth.failing_and_unhealthy)} of it",),
+        (
+            f"clients failed for {format_duration(failing)}; unhealthy was said for {format_duration(truth.failing_and_unhealthy)} of it",
+        ),
         "let the health endpoint look at each dependency, with a short time-out",
         record.name,
     )
@@ -141,7 +146,10 @@ def ledger_findings(result: LedgerResult, experiments: Sequence[ExperimentRecord
                 Severity.FAILURE,
                 f"{result.lost} of {result.acknowledged} acknowledged writes in `{result.ledger}` were lost",
                 "writes are acknowledged before they are stored (lost writes)",
-                (*_when(lost, experiments), *(f"{fault.key}, sent at {fault.sent_at:.2f} s: {fault.detail}" for fault in lost[:SHOWN])),
+                (
+                    *_when(lost, experiments),
+                    *(f"{fault.key}, sent at {fault.sent_at:.2f} s: {fault.detail}" for fault in lost[:SHOWN]),
+                ),
                 "acknowledge a write only after it is stored where it survives a crash",
                 result.ledger,
             )
@@ -153,7 +161,10 @@ def ledger_findings(result: LedgerResult, experiments: Sequence[ExperimentRecord
                 Severity.FAILURE,
                 f"{result.duplicated} of {result.acknowledged} acknowledged writes in `{result.ledger}` are there more than once",
                 "a retry stores again what the first attempt had stored (duplicate writes)",
-                (*_when(double, experiments), *(f"{fault.key}, sent at {fault.sent_at:.2f} s: {fault.detail}" for fault in double[:SHOWN])),
+                (
+                    *_when(double, experiments),
+                    *(f"{fault.key}, sent at {fault.sent_at:.2f} s: {fault.detail}" for fault in double[:SHOWN]),
+                ),
                 "make the write idempotent by its key",
                 result.ledger,
             )

@@ -111,10 +111,7 @@ def window_stats(
     for key, bucket in load.buckets.items():
         if first <= key.second < last and (request is None or key.request == request):
             counts[key.outcome] += bucket.response.count
-    if first == float("-inf"):
-        seconds = max(load.end - load.start, 0.0)
-    else:
-        seconds = last - first
+    seconds = max(load.end - load.start, 0.0) if first == float("-inf") else last - first
     return WindowStats(
         seconds=seconds,
         ok=counts[Outcome.OK],

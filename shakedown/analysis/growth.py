@@ -10,6 +10,7 @@ the slope times the window's length, relative to the fitted start.
 * otherwise **unsettled**: the repetitions do not say; more of them would.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -83,7 +84,7 @@ def _decide(y: np.ndarray, growth: float, low: float, high: float, limit: float)
     half = len(y) // 2
     still_rising = _slope(y[half:]) > 0.25 * max(_slope(y[: half + 1]), 0.0)
     minima = [float(block.min()) for block in np.array_split(y, min(4, len(y) // 2))]
-    minima_rise = all(later > earlier for earlier, later in zip(minima, minima[1:], strict=False))
+    minima_rise = all(later > earlier for earlier, later in itertools.pairwise(minima))
     if low > 0 and growth > limit and still_rising and minima_rise:
         return GrowthVerdict.GROWS, "the interval lies above zero, the growth exceeds the limit, and it goes on rising"
     if high <= limit:

@@ -1,1 +1,14 @@
-"""(to be written)"""
+"""The command line. Data goes to standard output, everything else to standard error.
+
+========  ==================================================================
+app       the commands and their options; imports nothing heavy
+run       `run`: the pipeline, with live progress
+show      `runs`, `report`, `validate`, `schema`, `init`
+machine   `doctor`, `cleanup`
+console   lines and tables on a terminal and elsewhere
+========  ==================================================================
+"""
+
+from shakedown.cli.app import main
+
+__all__ = ["main"]

@@ -85,7 +85,11 @@ def _hold(fault: Fault, record: ExperimentRecord, hold: float, context: FaultCon
 
 
 def _revert(
-    fault: Fault, record: ExperimentRecord, context: FaultContext, problems: list[str], on_event: Callable[[Event], None]
+    fault: Fault,
+    record: ExperimentRecord,
+    context: FaultContext,
+    problems: list[str],
+    on_event: Callable[[Event], None],
 ) -> None:
     for attempt in (1, 2):
         try:

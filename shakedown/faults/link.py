@@ -66,7 +66,9 @@ class AgentLink:
                 labels={**context.system.labels.of(), "shakedown.agent": target},
                 mem_limit="128m",
             )
-            self._socket = client.api.attach_socket(created.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+            self._socket = client.api.attach_socket(
+                created.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            )
             self._raw = getattr(self._socket, "_sock", self._socket)
             created.start()
         except APIError as error:

@@ -62,7 +62,9 @@ class NetworkFault:
     def gone(self) -> Proof:
         """No rule with our tag is left in the namespace."""
         if self._restarted():
-            return Proof(held=True, evidence="the target was restarted: its network namespace, and every rule in it, is gone")
+            return Proof(
+                held=True, evidence="the target was restarted: its network namespace, and every rule in it, is gone"
+            )
         try:
             rules = int(self.stats()["rules"])
         except FaultError:

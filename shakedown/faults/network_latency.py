@@ -21,7 +21,9 @@ ENOUGH = 0.8  # of the asked latency must be measured
 class LatencyFault(NetworkFault):
     """The fault."""
 
-    mechanism = "iptables REDIRECT to a transparent proxy in the target's network namespace; open connections reset once"
+    mechanism = (
+        "iptables REDIRECT to a transparent proxy in the target's network namespace; open connections reset once"
+    )
 
     def __init__(self, plan: NetworkLatency, context: FaultContext) -> None:
         super().__init__(plan.target, context)

@@ -56,7 +56,11 @@ class PartitionFault(NetworkFault):
         """Packets met the rules, and a peer that answered before does not any more."""
         silent = self._probe is None or not self._reaches(*self._probe)
         packets = int(self.stats()["packets"])
-        probed = f"; {self._probe[0]}:{self._probe[1]}, which answered before, is {'silent' if silent else 'still there'}" if self._probe else ""
+        probed = (
+            f"; {self._probe[0]}:{self._probe[1]}, which answered before, is {'silent' if silent else 'still there'}"
+            if self._probe
+            else ""
+        )
         return Proof(held=packets > 0 and silent, evidence=f"{packets} packets dropped{probed}")
 
     def gone(self) -> Proof:

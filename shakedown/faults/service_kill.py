@@ -67,5 +67,5 @@ class KillFault(Downed):
         return self.plan.signal
 
     def inject(self, deadline: float) -> None:  # noqa: ARG002 - the journal and the watchdog keep this deadline
-        """Send the signal. (The engine does not restart what was killed through it, whatever the restart policy.)"""
+        """Send the signal. (The engine does not restart what was killed through it, whatever the restart policy.)."""
         self._context.running(self.plan.target).kill(signal=self.plan.signal)

@@ -59,7 +59,7 @@ class Watchdog:
         """
         reading, writing = os.pipe()
         try:
-            os.set_inheritable(reading, True)  # noqa: FBT003 - the os module's own signature
+            os.set_inheritable(reading, True)
             starter = subprocess.run(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "shakedown.guard.watchdog", str(run_dir), run, str(reading), str(heartbeat)],
                 pass_fds=[reading],

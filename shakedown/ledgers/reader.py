@@ -78,7 +78,10 @@ def read_back(
         faults_file.parent.mkdir(parents=True, exist_ok=True)
         with faults_file.open("w", encoding="utf-8") as file:
             for fault in faults:
-                file.write(json.dumps({"key": fault.key, "kind": fault.kind, "sent_at": fault.sent_at, "detail": fault.detail}) + "\n")
+                file.write(
+                    json.dumps({"key": fault.key, "kind": fault.kind, "sent_at": fault.sent_at, "detail": fault.detail})
+                    + "\n"
+                )
     if stop.is_set():
         result.problem = "the reading was interrupted"
     elif result.unreadable:
@@ -107,7 +110,9 @@ def _judge(result: LedgerResult, wanted: list[LedgerEntry], found: dict[str, _Fo
     return faults
 
 
-async def _read_all(ledger: Ledger, wanted: list[LedgerEntry], base_url: str, stop: threading.Event) -> dict[str, _Found]:
+async def _read_all(
+    ledger: Ledger, wanted: list[LedgerEntry], base_url: str, stop: threading.Event
+) -> dict[str, _Found]:
     template = environment().from_string(ledger.read.get)
     checks = compile_checks(ledger.read.checks)
     until = time.monotonic() + ledger.within
@@ -128,7 +133,9 @@ async def _read_all(ledger: Ledger, wanted: list[LedgerEntry], base_url: str, st
                 await asyncio.sleep(RETRY_AFTER)
 
     limits = httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
-    async with httpx.AsyncClient(base_url=base_url, timeout=ledger.read.timeout, limits=limits, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=base_url, timeout=ledger.read.timeout, limits=limits, trust_env=False
+    ) as client:
         await asyncio.gather(*(reader(client) for _ in range(CONCURRENCY)))
     return found
 

@@ -25,7 +25,14 @@ def encode_delta(delta: LoadDelta) -> dict[str, object]:
         "at": delta.at,
         "counts": asdict(delta.counts),
         "buckets": [
-            [key.request, key.outcome.value, key.second, _pack(bucket.response), _pack(bucket.service), bucket.bytes_received]
+            [
+                key.request,
+                key.outcome.value,
+                key.second,
+                _pack(bucket.response),
+                _pack(bucket.service),
+                bucket.bytes_received,
+            ]
             for key, bucket in delta.buckets.items()
         ],
         "pulses": [[slot, pulse.ok, pulse.bad, pulse.slowest] for slot, pulse in delta.pulses.items()],

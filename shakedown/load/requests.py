@@ -134,7 +134,7 @@ def _text(text: str) -> Callable[[dict[str, object]], str]:
     if is_constant(text):
         return lambda _: text
     template = environment().from_string(text)
-    return lambda names: template.render(names)
+    return template.render
 
 
 def _body(request: Request) -> tuple[Render | None, str]:

@@ -59,7 +59,7 @@ class LoadHandle:
             LoadError: a worker did not come up.
         """
         for shard in range(self.spec.workers):
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            process = subprocess.Popen(
                 [sys.executable, "-m", "shakedown.load.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

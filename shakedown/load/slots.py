@@ -71,7 +71,9 @@ class Slot:
         except ConnectionError as error:
             fault = TransportFault("reset", str(error))
         except OSError as error:
-            kind = "dns" if type(error).__name__ == "gaierror" else "tls" if type(error).__module__ == "ssl" else "connect"
+            kind = (
+                "dns" if type(error).__name__ == "gaierror" else "tls" if type(error).__module__ == "ssl" else "connect"
+            )
             fault = TransportFault(kind, str(error))
         else:
             if serial != self.serial or not self.busy:  # timed out or cancelled meanwhile

@@ -94,5 +94,3 @@ def build_spec(
         ledger_dir=str(run_dir / "ledgers"),
         origin=origin,
     )
-
-

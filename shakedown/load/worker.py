@@ -63,14 +63,18 @@ def _run(spec: LoadSpec, shard: int, start: float) -> None:
         cpu, begun = cpu_seconds(), time.monotonic()
         await engine.run()
         wall = max(time.monotonic() - max(begun, start), 1e-9)
-        health = {"cpu": (cpu_seconds() - cpu) / wall, "lag_p99": engine.lateness.quantile(0.99) or 0.0, "end": engine.end}
+        health = {
+            "cpu": (cpu_seconds() - cpu) / wall,
+            "lag_p99": engine.lateness.quantile(0.99) or 0.0,
+            "end": engine.end,
+        }
         _say("done", health)
 
     _new_loop(run)
 
 
 def _new_loop(run: object) -> None:
-    """uvloop where there is one (it does not exist for Windows)."""
+    """Uvloop where there is one (it does not exist for Windows)."""
     try:
         import uvloop  # noqa: PLC0415 - optional
     except ImportError:

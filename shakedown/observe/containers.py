@@ -32,7 +32,7 @@ class ContainerReader:
         url = self._client.api._url("/containers/{0}/stats", self._container)  # noqa: SLF001 - `one_shot` is not offered
         raw: dict[str, Any] = self._client.api._result(  # noqa: SLF001 - as above
             self._client.api._get(url, params={"stream": False, "one-shot": True}),  # noqa: SLF001 - as above
-            True,  # noqa: FBT003 - as above: parse JSON
+            True,
         )
         if not raw.get("memory_stats", {}).get("usage"):
             return {}
@@ -49,7 +49,7 @@ class ContainerReader:
         from datetime import datetime  # noqa: PLC0415 - used here alone
 
         used = raw["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
-        at = datetime.fromisoformat(raw["read"][:26].rstrip("Z") + "+00:00").timestamp()
+        at = datetime.fromisoformat(raw["read"][:26]).timestamp()
         last, self._last_cpu = self._last_cpu, (used, at)
         if last is None or at <= last[1]:
             return None
@@ -73,7 +73,9 @@ def _traffic(raw: dict[str, Any]) -> dict[str, float]:
     }
     blocks = (raw.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
     for operation in ("read", "write"):
-        values[f"block_{operation}"] = float(sum(entry["value"] for entry in blocks if entry["op"].lower() == operation))
+        values[f"block_{operation}"] = float(
+            sum(entry["value"] for entry in blocks if entry["op"].lower() == operation)
+        )
     return values
 
 

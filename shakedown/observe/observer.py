@@ -38,7 +38,9 @@ class Observer:
         self._http = httpx.Client(timeout=SCRAPE_TIMEOUT, trust_env=False)
         self._failing: set[tuple[str, str]] = set()
         self._closed = threading.Event()
-        self._lock = threading.Lock()  # a reading for a cycle must not interleave with a round: CPU counts since the last
+        self._lock = (
+            threading.Lock()
+        )  # a reading for a cycle must not interleave with a round: CPU counts since the last
         for name, handle in system.handles.items():
             if handle.container is not None and system.client is not None:
                 self._readers.append((name, "statistics", ContainerReader(system.client, handle.container).read))
@@ -87,8 +89,7 @@ class Observer:
             self.read_now()
             due += self._interval
             now = time.monotonic()
-            if due < now:  # a round took too long: leave a gap instead of hurrying after it
-                due = now
+            due = max(due, now)
             self._closed.wait(due - now)
 
     def _read(self, reader: tuple[str, str, Callable[[], dict[str, float]]]) -> list[Sample]:

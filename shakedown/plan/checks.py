@@ -80,7 +80,7 @@ def parse_check(text: str) -> Check:
     """
     match = _SHAPE.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"not a check: {text!r}; write for example `status == 200` or `json.id == \"x\"`")
+        raise ValueError(f'not a check: {text!r}; write for example `status == 200` or `json.id == "x"`')
     subject, op, value = match["subject"], match["op"], match["value"].strip()
     if subject == "status":
         return Check(text, _status(op, value, text))
@@ -125,12 +125,10 @@ def _literal(value: str, text: str) -> object:
     try:
         return json.loads(value)
     except ValueError:
-        raise ValueError(f"not a value: {value!r} in {text!r}; write a number, true, false, null or \"text\"") from None
+        raise ValueError(f'not a value: {value!r} in {text!r}; write a number, true, false, null or "text"') from None
 
 
-def _text_check(
-    op: str, value: str, text: str, read: Callable[[Answer], str | None]
-) -> Callable[[Answer], bool]:
+def _text_check(op: str, value: str, text: str, read: Callable[[Answer], str | None]) -> Callable[[Answer], bool]:
     if op == "exists":
         return lambda answer: read(answer) is not None
     wanted = _literal(value, text)

@@ -59,7 +59,9 @@ def load_plan(
     if document.data is None:
         raise PlanError(document.problems)
     if not isinstance(document.data, dict):
-        raise PlanError([*document.problems, document.problem((), "a plan is a mapping with the keys version, name, …")])
+        raise PlanError(
+            [*document.problems, document.problem((), "a plan is a mapping with the keys version, name, …")]
+        )
     problems = [*document.problems, *apply_profile(document, profile), *apply_overrides(document, overrides)]
     try:
         plan = Plan.model_validate(document.data)
@@ -100,12 +102,10 @@ def _translate(error: ValidationError, document: Document) -> list[PlanProblem]:
 
 
 def _data_path(loc: Sequence[str | int], data: object, *, missing: bool) -> Path:
-    """pydantic's location without the names of union members, which no user has written."""
+    """Pydantic's location without the names of union members, which no user has written."""
     path: list[str | int] = []
     for position, step in enumerate(loc):
-        if isinstance(data, dict) and step in data:
-            data = data[step]
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int) and step < len(data)):
             data = data[step]
         elif missing and position == len(loc) - 1:
             pass

@@ -9,9 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from shakedown.plan.faults import FaultPlan  # noqa: TC001 - pydantic reads the annotation at run time
-from shakedown.plan.values import Duration, Name, Share, Size  # noqa: TC001 - as above
-
+from shakedown.plan.faults import FaultPlan
+from shakedown.plan.values import Duration, Name, Share, Size
 
 
 class PlanModel(BaseModel):
@@ -31,7 +30,6 @@ class Health(PlanModel):
     within: Duration = 30.0
     interval: Duration = 0.25
     timeout: Duration = 2.0
-
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -116,7 +114,8 @@ class DockerService(ServiceBase):
 
 class ProcessService(ServiceBase):
     """A program on this machine. `{port.NAME}` in the command or environment becomes a free port chosen per run
-    for each entry of `ports` whose value is 0, else the number given."""
+    for each entry of `ports` whose value is 0, else the number given.
+    """
 
     process: list[str]
     cwd: str = "."
@@ -174,7 +173,8 @@ METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 class Request(PlanModel):
     """One HTTP request. Exactly one method key. Path, headers and body are Jinja templates (uuid, randint, choice, now,
-    row, iteration, vu)."""
+    row, iteration, vu).
+    """
 
     name: Name
     get: str | None = None
@@ -204,7 +204,7 @@ class Request(PlanModel):
 
     @property
     def method(self) -> str:
-        """The method's key: get, post, …"""
+        """The method's key: get, post, …."""
         return next(method for method in METHODS if getattr(self, method) is not None)
 
     @property
@@ -254,7 +254,8 @@ class Suite(PlanModel):
 
 class LedgerRead(PlanModel):
     """How to find a key again: a GET whose checks hold means found; `copies` is a dotted path into the JSON answer
-    whose list length or number says how often it was stored (must be 1)."""
+    whose list length or number says how often it was stored (must be 1).
+    """
 
     get: str
     target: str
@@ -374,7 +375,7 @@ class FaultsStage(PlanModel):
     warm_up: Duration = 5.0  # steady load before the first fault: what "recovered" is compared with
     pause: Duration = 2.0  # steady load between experiments
     hold_window: Duration = 2.0  # steady state must hold this long to count as recovered
-    tolerance: FaultsTolerance = Field(default_factory=lambda: FaultsTolerance())
+    tolerance: FaultsTolerance = Field(default_factory=FaultsTolerance)
     thresholds: list[str] = []
 
 

@@ -48,7 +48,9 @@ def check_profiles(document: Document) -> list[PlanProblem]:
             if key not in (*PARTS, "scale"):
                 allowed = ("scale", *PARTS)
                 found.append(
-                    document.problem((*path, key), f"unknown key `{key}`; allowed: {', '.join(allowed)}", nearest(key, allowed))
+                    document.problem(
+                        (*path, key), f"unknown key `{key}`; allowed: {', '.join(allowed)}", nearest(key, allowed)
+                    )
                 )
             elif not isinstance(value, dict):
                 found.append(document.problem((*path, key), f"`{key}` must be a mapping"))
@@ -57,7 +59,9 @@ def check_profiles(document: Document) -> list[PlanProblem]:
                     here = (*path, key, scale)
                     if scale not in SCALES:
                         found.append(
-                            document.problem(here, f"unknown key `{scale}`; allowed: {', '.join(SCALES)}", nearest(scale, SCALES))
+                            document.problem(
+                                here, f"unknown key `{scale}`; allowed: {', '.join(SCALES)}", nearest(scale, SCALES)
+                            )
                         )
                     elif not isinstance(factor, int | float) or isinstance(factor, bool) or factor <= 0:
                         found.append(document.problem(here, f"a scale must be a number above zero, not {factor!r}"))
@@ -143,7 +147,9 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> list[PlanPr
         path_text, equals, value_text = override.partition("=")
         if not equals or not path_text:
             found.append(
-                PlanProblem(f"not an override: {override!r}", file="--set", hint="write --set stages.stress.parallel.0.rate=50")
+                PlanProblem(
+                    f"not an override: {override!r}", file="--set", hint="write --set stages.stress.parallel.0.rate=50"
+                )
             )
             continue
         try:
@@ -165,7 +171,9 @@ def _set(document: Document, steps: list[str], value: object) -> PlanProblem | N
         where = show_path(tuple(path)) or "the plan"
         if isinstance(here, list):
             if not step.isdigit() or int(step) >= len(here):
-                return PlanProblem(f"no item {step!r} in {where}, which has {len(here)}", key=".".join(steps), file="--set")
+                return PlanProblem(
+                    f"no item {step!r} in {where}, which has {len(here)}", key=".".join(steps), file="--set"
+                )
             index: str | int = int(step)
         elif isinstance(here, dict):
             if step not in here and not last:

@@ -113,13 +113,18 @@ class _Checker:
         if service.metrics is not None:
             yield from self.port_path((*path, "metrics", "prometheus"), name, service.metrics.prometheus)
         if isinstance(service, DockerService):
-            if service.build is not None and not (self.base / service.build.context / service.build.dockerfile).is_file():
+            if (
+                service.build is not None
+                and not (self.base / service.build.context / service.build.dockerfile).is_file()
+            ):
                 yield self.missing_file((*path, "build"), f"{service.build.context}/{service.build.dockerfile}")
             for inside, outside in service.files.items():
                 if not (self.base / outside).exists():
                     yield self.missing_file((*path, "files", inside), outside)
         if isinstance(service, ProcessService) and service.health is not None and service.health.docker:
-            yield self.problem((*path, "health", "docker"), "a process has no Docker healthcheck; use http, tcp or command")
+            yield self.problem(
+                (*path, "health", "docker"), "a process has no Docker healthcheck; use http, tcp or command"
+            )
 
     def cycles(self) -> Iterator[PlanProblem]:
         done: set[str] = set()
@@ -147,7 +152,9 @@ class _Checker:
             host = urlsplit(service.url).hostname or ""
             if not host.startswith(LOOPBACK):
                 yield self.problem(
-                    target, f"load on {host}, which is not on this machine", "say `allow: true` at the service, if it is yours"
+                    target,
+                    f"load on {host}, which is not on this machine",
+                    "say `allow: true` at the service, if it is yours",
                 )
         if scenario.data is not None and not (self.base / scenario.data.file).is_file():
             yield self.missing_file((*path, "data", "file"), scenario.data.file)
@@ -249,7 +256,9 @@ class _Checker:
         if known is None or not dot:
             yield self.unknown(path, "service", source, self.plan.services)
         elif series not in known:
-            yield self.problem(path, f"no such series: `{text}`; {source} has {', '.join(known)}", nearest(series, known))
+            yield self.problem(
+                path, f"no such series: `{text}`; {source} has {', '.join(known)}", nearest(series, known)
+            )
 
     def known_series(self, source: str) -> list[str] | None:
         """The series that are sampled of a source; None when it is no source."""
@@ -300,7 +309,9 @@ class _Checker:
                     nearest(threshold.metric, choices),
                 )
             elif threshold.aggregate:
-                yield self.problem(here, f"`.{threshold.aggregate}` fits sampled series alone ({', '.join(AGGREGATES)})")
+                yield self.problem(
+                    here, f"`.{threshold.aggregate}` fits sampled series alone ({', '.join(AGGREGATES)})"
+                )
             elif threshold.request is not None:
                 yield from self.request_name(here, use, threshold.request, threshold.metric)
 

@@ -9,7 +9,9 @@ from shakedown.plan.model import Plan, Secret
 __all__ = ["REDACTED", "Redactor", "find_secrets", "looks_secret"]
 
 REDACTED = "********"
-_NAMES = re.compile(r"(pass(word|wd|phrase)?|secret|token|credential|api_?key|private_?key|access_?key|auth)\b", re.IGNORECASE)
+_NAMES = re.compile(
+    r"(pass(word|wd|phrase)?|secret|token|credential|api_?key|private_?key|access_?key|auth)\b", re.IGNORECASE
+)
 _USERINFO = re.compile(r"(?<=://)([^\s/@:]+):([^\s/@]+)@")
 # A secret of one or two characters would blank out half of every text; such values are no secrets.
 _SHORTEST = 4

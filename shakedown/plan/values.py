@@ -11,6 +11,4 @@ __all__ = ["Duration", "Name", "Share", "Size"]
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(description="a duration: 500ms, 30s, 5m")]
 Size = Annotated[int, BeforeValidator(parse_size), Field(description="a size: 256MB, 1GiB")]
 Share = Annotated[float, BeforeValidator(parse_share), Field(description="a share: 5% or 0.05")]
-Name = Annotated[
-    str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64, description="letters, digits, - and _")
-]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64, description="letters, digits, - and _")]

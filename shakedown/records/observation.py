@@ -34,7 +34,8 @@ class ProbeResult:
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened, for the timeline. Kinds: `stage.start`, `stage.end`, `service.healthy`, `service.exited`,
-    `fault.injected`, `fault.reverted`, `sampler.failed`, `guard.*`, `run.*`."""
+    `fault.injected`, `fault.reverted`, `sampler.failed`, `guard.*`, `run.*`.
+    """
 
     at: float
     kind: str

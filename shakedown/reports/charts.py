@@ -37,7 +37,7 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
         "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#dddddd",
         "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white",
     }  # fmt: skip
-    charts: dict[str, Callable[[Report], "Figure | None"]] = {
+    charts: dict[str, Callable[[Report], Figure | None]] = {
         "latency": _latency, "memory": _memory, "health": _health,
     }  # fmt: skip
     with mpl.rc_context(settings):
@@ -45,7 +45,9 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
             figure = draw(report)
             if figure is not None:
                 buffer = io.BytesIO()
-                figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": "Shakedown"})
+                figure.savefig(
+                    buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": "Shakedown"}
+                )
                 (folder / f"{name}.svg").write_bytes(buffer.getvalue())
                 drawn[name] = f"{name}.svg"
     return drawn
@@ -70,13 +72,23 @@ def _mark(report: Report, axes: "Sequence[Axes]") -> None:
         for info in report.experiments:
             if info.record.applied_at is not None:
                 end = info.record.reverted_at if info.record.reverted_at is not None else info.record.applied_at
-                axis.axvspan(info.record.applied_at, end, facecolor="#f4c7c3", edgecolor="#c0504d", hatch="///", linewidth=0, alpha=0.55)
+                axis.axvspan(
+                    info.record.applied_at,
+                    end,
+                    facecolor="#f4c7c3",
+                    edgecolor="#c0504d",
+                    hatch="///",
+                    linewidth=0,
+                    alpha=0.55,
+                )
                 if info.recovery is not None and info.recovery.recovered_after is not None:
                     axis.axvline(end + info.recovery.recovered_after, color="#2e7d32", linewidth=1.0)
     top = axes[0]
     for stage in report.stages:
         if stage.start is not None:
-            top.annotate(stage.name, (stage.start, 1.01), xycoords=("data", "axes fraction"), fontsize=8.5, color="#333333")
+            top.annotate(
+                stage.name, (stage.start, 1.01), xycoords=("data", "axes fraction"), fontsize=8.5, color="#333333"
+            )
     numbered = [info for info in report.experiments if info.record.applied_at is not None]
     for number, info in enumerate(numbered, 1):
         start, end = info.record.applied_at or 0.0, info.record.reverted_at or info.record.applied_at or 0.0
@@ -129,11 +141,12 @@ def _latency(report: Report) -> "Figure | None":
                         points[label].append((second + 0.5, max(value * 1e3, 0.05)))
                 ok, bad = counts.get(second, [0, 0])
                 points["ok"].append((second + 0.5, ok))
-                points["bad"].append((second + 0.5, bad))
+                if bad:
+                    points["bad"].append((second + 0.5, bad))
         for dash, label in ((DASHES[0], "p50"), (DASHES[1], "p95"), (DASHES[2], "p99")):
             latency.plot(*_broken(points[label]), color=colour, linestyle=dash, linewidth=1.2, label=f"{name} {label}")  # type: ignore[arg-type]
         throughput.plot(*_broken(points["ok"]), color=colour, linewidth=1.3, label=f"{name} good")
-        if any(value for _, value in points["bad"]):
+        if points["bad"]:
             throughput.plot(*_broken(points["bad"]), color=colour, linestyle=DASHES[2], linewidth=1.6, marker="x",  # type: ignore[arg-type]
                             markersize=3.5, label=f"{name} failed")  # fmt: skip
     latency.set_yscale("log")
@@ -182,7 +195,12 @@ def _health(report: Report) -> "Figure | None":
             axis.broken_barh(spans, (row - height / 2, height), facecolors=colour, label=None)
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(-0.7, len(names) - 0.3)
-    axis.set_title("health as each service said it: thin and green is healthy, thick and dark is not", fontsize=8.5, loc="left", pad=16)
+    axis.set_title(
+        "health as each service said it: thin and green is healthy, thick and dark is not",
+        fontsize=8.5,
+        loc="left",
+        pad=16,
+    )
     _mark(report, [axis])
     return figure
 

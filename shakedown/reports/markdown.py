@@ -138,5 +138,7 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
         "recovered": recovered, "share": lambda value: "–" if value is None else format_share(value), "size": format_size,
     }  # fmt: skip
     environment.filters.update(filters)
-    text = environment.get_template("report.md.j2").render(report=report, charts=charts, Severity=Severity, Verdict=Verdict)
+    text = environment.get_template("report.md.j2").render(
+        report=report, charts=charts, Severity=Severity, Verdict=Verdict
+    )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

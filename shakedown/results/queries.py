@@ -137,7 +137,8 @@ class Results:
         """The stages in order."""
         rows = self._all(t.StageRow, t.StageRow.run_id == run, order=t.StageRow.position)
         return [
-            StageInfo(row.name, Verdict(row.verdict) if row.verdict else None, row.reason, row.start, row.end) for row in rows
+            StageInfo(row.name, Verdict(row.verdict) if row.verdict else None, row.reason, row.start, row.end)
+            for row in rows
         ]
 
     def services(self, run: str) -> list[tuple[str, str, str]]:

@@ -69,7 +69,9 @@ class Store:
         """A run begins."""
         self._add(row)
 
-    def end_run(self, run: str, *, status: str, verdict: Verdict | None, reason: str, exit_code: int, at: float) -> None:
+    def end_run(
+        self, run: str, *, status: str, verdict: Verdict | None, reason: str, exit_code: int, at: float
+    ) -> None:
         """A run ended."""
         with self._write() as session:
             session.execute(
@@ -170,7 +172,9 @@ class Store:
         with self._write() as session:
             session.add(row)
             session.flush()
-            rows = [{"suite_id": row.id, **asdict(outcome), "status": outcome.status.value} for outcome in result.outcomes]
+            rows = [
+                {"suite_id": row.id, **asdict(outcome), "status": outcome.status.value} for outcome in result.outcomes
+            ]
             if rows:
                 session.execute(insert(t.TestRow), rows)
 

@@ -130,7 +130,9 @@ class ContainerRunner:
             memswap_limit=limits.memory,
             nano_cpus=int(limits.cpus * 1e9) if limits.cpus else None,
             pids_limit=limits.pids,
-            ulimits=[Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files)] if limits.open_files else None,
+            ulimits=[Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files)]
+            if limits.open_files
+            else None,
             restart_policy=None if service.restart == "no" else {"Name": service.restart},
             network=network,
             networking_config={network: self._client.api.create_endpoint_config(aliases=[self.handle.name])},
@@ -180,7 +182,11 @@ class ContainerRunner:
     def exit_code(self) -> int | None:
         """How it ended; None while it runs or is paused."""
         container = self.container()
-        return None if container.status in ("running", "paused", "created", "restarting") else int(container.attrs["State"]["ExitCode"])
+        return (
+            None
+            if container.status in ("running", "paused", "created", "restarting")
+            else int(container.attrs["State"]["ExitCode"])
+        )
 
     def run_inside(self, command: list[str]) -> tuple[int, str]:
         """Run a command in the container: its exit code and output."""
@@ -249,6 +255,6 @@ def _after(finished: str, fallback: float | None) -> float | None:
     from datetime import datetime  # noqa: PLC0415 - used here alone
 
     try:
-        return datetime.fromisoformat(finished[:26].rstrip("Z") + "+00:00").timestamp()
+        return datetime.fromisoformat(finished[:26]).timestamp()
     except ValueError:
         return fallback

@@ -97,7 +97,7 @@ class System:
         self._on_event(Event(self._clock.now(), "service.progress", service, text))
 
     def _waves(self) -> list[list[str]]:
-        """Services in groups; each group needs only those before it. (The plan has no cycles: it was checked.)"""
+        """Services in groups; each group needs only those before it. (The plan has no cycles: it was checked.)."""
         waves: list[list[str]] = []
         done: set[str] = set()
         left = list(self.plan.services)

@@ -7,6 +7,8 @@ progress      what happens, told to whoever listens
 measure       loads, suites and cycles, measured and stored
 experiments   one experiment: fault, watching, judgement
 comeback      the recovery stage: comparison, ledgers, leftovers
+endurance     what repetitions say
+doctor        what this machine can and cannot do
 judging       stages and runs: from results to verdicts
 ============  ====================================================================
 """

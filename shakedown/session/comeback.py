@@ -61,7 +61,11 @@ def read_ledger(session: Session, name: str) -> LedgerResult:
     )  # fmt: skip
     session.store.add_ledger(session.run_id, result)
     session.check_stop()
-    session.say("suite", name, f"{result.checked} of {result.acknowledged + result.unknown} keys read, {result.lost} lost, {result.duplicated} duplicated")
+    session.say(
+        "suite",
+        name,
+        f"{result.checked} of {result.acknowledged + result.unknown} keys read, {result.lost} lost, {result.duplicated} duplicated",
+    )
     return result
 
 
@@ -87,7 +91,9 @@ def look_for_leftovers(session: Session) -> list[tuple[Verdict, str]]:
     client = session.system.client
     if client is not None:
         filters = {"label": [f"shakedown.run={session.run_id}", "shakedown.agent"]}
-        left += [f"container {item.name}" for item in client.containers.list(all=True, filters=filters, ignore_removed=True)]
+        left += [
+            f"container {item.name}" for item in client.containers.list(all=True, filters=filters, ignore_removed=True)
+        ]
     if not left:
         return [(Verdict.PASSED, "no fault, rule or helper is left")]
     title = f"left behind by faults: {', '.join(left)}"

@@ -29,7 +29,12 @@ def judge_repetitions(session: Session, stage: EnduranceStage) -> list[tuple[Ver
             session.find("endurance", Finding(Severity.NOTE, f"{words}: steady", "", (interval,), "", source))
             parts.append((Verdict.PASSED, words))
         else:
-            session.find("endurance", Finding(Severity.DOUBT, f"{words}: not settled", growth.reason, (interval,), "repeat more often", source))
+            session.find(
+                "endurance",
+                Finding(
+                    Severity.DOUBT, f"{words}: not settled", growth.reason, (interval,), "repeat more often", source
+                ),
+            )
             parts.append((Verdict.INCONCLUSIVE, f"{words}: {growth.reason}"))
     suites = [result for result in session.suites if result.stage == "endurance"]
     unstable = failing_tests(suites)

@@ -105,7 +105,12 @@ class FaultBench:
         fault = build_fault(experiment.fault, context)
         self._faults.append(fault)
         record = ExperimentRecord(
-            experiment.name, experiment.fault.type, experiment.fault.target, fault.parameters, fault.mechanism, fault.layers
+            experiment.name,
+            experiment.fault.type,
+            experiment.fault.target,
+            fault.parameters,
+            fault.mechanism,
+            fault.layers,
         )
         position = len(self.records)
         self.records.append(record)
@@ -137,7 +142,12 @@ class FaultBench:
         now = self.session.clock.now() - SETTLED
         width = self.stage.hold_window
         back = find_recovery(
-            self._timeline(), self.steady, now - width - 3 * SLOT, now, hold_window=width, tolerance=self.stage.tolerance
+            self._timeline(),
+            self.steady,
+            now - width - 3 * SLOT,
+            now,
+            hold_window=width,
+            tolerance=self.stage.tolerance,
         )
         return None if back is not None else "the system is not in its steady state, so no further fault was injected"
 
@@ -163,7 +173,12 @@ class FaultBench:
         if self.steady is None or record.reverted_at is None:
             return None
         return find_recovery(
-            timeline, self.steady, record.reverted_at, end, hold_window=self.stage.hold_window, tolerance=self.stage.tolerance
+            timeline,
+            self.steady,
+            record.reverted_at,
+            end,
+            hold_window=self.stage.hold_window,
+            tolerance=self.stage.tolerance,
         )
 
     # ------------------------------------------------------------------------------------------------------- judgement
@@ -304,7 +319,12 @@ class FaultBench:
                 words = f"{phase}: {result.text}: {show_value(result.actual, result.unit)} {result.reason}".strip()
                 parts.append((result.verdict, words))
                 if result.verdict is Verdict.FAILED:
-                    self._find(Severity.FAILURE, record, f"{record.name}: {words}", "what clients saw was worse than the plan allows")
+                    self._find(
+                        Severity.FAILURE,
+                        record,
+                        f"{record.name}: {words}",
+                        "what clients saw was worse than the plan allows",
+                    )
         return parts
 
     def _find(self, severity: Severity, record: ExperimentRecord, title: str, cause: str) -> None:

@@ -91,7 +91,12 @@ def judge_thresholds(
 
 
 def judge_stage(
-    session: Session, stage: str, uses: Sequence[Use], texts: Sequence[str], *, extra: Sequence[tuple[Verdict, str]] = ()
+    session: Session,
+    stage: str,
+    uses: Sequence[Use],
+    texts: Sequence[str],
+    *,
+    extra: Sequence[tuple[Verdict, str]] = (),
 ) -> StageOutcome:
     """Judge a stage by its thresholds, the defaults for what has none, and whatever else it found.
 
@@ -135,7 +140,12 @@ def run_verdict(session: Session, problems: Sequence[str]) -> tuple[Verdict, str
     parts = [(outcome.verdict, f"{outcome.name}: {outcome.reason}") for outcome in session.outcomes]
     parts += [(Verdict.FAILED, problem) for problem in problems]
     if session.lost_writes:
-        parts.append((Verdict.ERROR, f"{len(session.lost_writes)} batches of results could not be stored: {session.lost_writes[0]}"))
+        parts.append(
+            (
+                Verdict.ERROR,
+                f"{len(session.lost_writes)} batches of results could not be stored: {session.lost_writes[0]}",
+            )
+        )
     verdict = combine(part for part, _ in parts)
     if verdict is Verdict.PASSED:
         return verdict, "every stage held what the plan asks of it"

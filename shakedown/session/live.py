@@ -109,9 +109,7 @@ class Session:
             PlanError: the plan is wrong.
             StoreError, GuardError: something cannot be written.
         """
-        loaded = load_plan(
-            options.plan, profile=options.profile, overrides=options.overrides, environ=os.environ
-        )
+        loaded = load_plan(options.plan, profile=options.profile, overrides=options.overrides, environ=os.environ)
         clock = RunClock.start()
         run_id = f"{clock.wall:%Y%m%d-%H%M%S}-{loaded.plan.name}-{secrets.token_hex(2)}"
         root = options.root.resolve()
@@ -123,12 +121,12 @@ class Session:
         session: Self
         system = System(
             loaded.plan, base=loaded.base, run=run_id, clock=clock, journal=journal, run_dir=run_dir,
-            on_event=lambda event: session.on_event(event), redact=loaded.redactor.redact,
+            on_event=session.on_event, redact=loaded.redactor.redact,
         )  # fmt: skip
         session = cls(
             options, loaded, run_id, clock, run_dir, store, Results(store.engine), journal, watchdog, system, seed
         )
-        store.begin_run(session._row())  # noqa: SLF001 - our own class
+        store.begin_run(session._row())
         register(session)
         session.say("run", loaded.plan.name, f"run {run_id}")
         return session
@@ -178,7 +176,9 @@ class Session:
             problems += [f"left behind: {line}" for line in report.failed]
         return problems
 
-    def close(self, *, status: Literal["finished", "interrupted"], verdict: Verdict | None, reason: str, code: ExitCode) -> None:
+    def close(
+        self, *, status: Literal["finished", "interrupted"], verdict: Verdict | None, reason: str, code: ExitCode
+    ) -> None:
         """The run is over; the watchdog goes home if nothing is open any more."""
         try:
             self.store.end_run(
@@ -198,7 +198,11 @@ class Session:
         kind = event.kind.partition(".")[0]
         if event.kind != "service.progress":
             self._keep(lambda: self.store.add_event(self.run_id, event))
-        self.say({"service": "service", "fault": "fault"}.get(kind, "warning" if kind == "sampler" else "stage"), event.subject, event.message)
+        self.say(
+            {"service": "service", "fault": "fault"}.get(kind, "warning" if kind == "sampler" else "stage"),
+            event.subject,
+            event.message,
+        )
 
     def on_samples(self, samples: Sequence[Sample]) -> None:
         """Samples from the observer."""

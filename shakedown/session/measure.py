@@ -69,7 +69,11 @@ def measure_suite(session: Session, use: UseSuite, stage: str, repetition: int =
     session.suites.append(result)
     session.store.add_suite(session.run_id, result)
     bad = sum(outcome.status in (TestStatus.FAILED, TestStatus.ERROR) for outcome in result.outcomes)
-    words = result.problem or result.skipped or f"{len(result.outcomes)} tests, {bad} failed, {result.end - result.start:.1f} s"
+    words = (
+        result.problem
+        or result.skipped
+        or f"{len(result.outcomes)} tests, {bad} failed, {result.end - result.start:.1f} s"
+    )
     session.say("suite", label, words)
     session.check_stop()
     return result

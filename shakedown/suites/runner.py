@@ -65,7 +65,9 @@ def run_suite(
     report = out / "outcomes.jsonl"
     report.unlink(missing_ok=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_CORE"))}
-    environment |= {key: value.value if isinstance(value, Secret) else value for key, value in suite.environment.items()}
+    environment |= {
+        key: value.value if isinstance(value, Secret) else value for key, value in suite.environment.items()
+    }
     environment |= addresses
     environment |= {
         "SHAKEDOWN_REPORT": str(report.resolve()),
@@ -154,7 +156,9 @@ def _outcomes(report: Path, result: SuiteResult) -> list[str]:
             continue
         known = tests.get(entry["test"])
         status = _status(entry["phase"], entry["outcome"])
-        worst = known is not None and (status is TestStatus.PASSED or known.status in (TestStatus.FAILED, TestStatus.ERROR))
+        worst = known is not None and (
+            status is TestStatus.PASSED or known.status in (TestStatus.FAILED, TestStatus.ERROR)
+        )
         kept = known if known is not None and worst else None
         tests[entry["test"]] = TestOutcome(
             test=entry["test"],

@@ -29,7 +29,9 @@ def test_webhook_accepts_a_known_event(api):
     assert (answer.status_code, answer.json()) == (200, {"received": True})
 
 
-@pytest.mark.parametrize("body", [{}, {"event": "other", "data": {}}, {"event": "message", "data": None}, {"event": None}])
+@pytest.mark.parametrize(
+    "body", [{}, {"event": "other", "data": {}}, {"event": "message", "data": None}, {"event": None}]
+)
 def test_webhook_refuses_the_rest(api, body):
     """An event that is unknown or without data is refused."""
     assert api.post("/webhook", json=body).status_code == 422

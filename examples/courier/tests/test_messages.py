@@ -25,7 +25,9 @@ def test_same_id_is_the_same_message(api, message, done):
     assert len(done(message["id"])["replies"]) == 1
 
 
-@pytest.mark.parametrize("text", ["grüße 東京 🚚", "‮right to left", "a" * 5000, "line\nbreak\ttab", "'; DROP TABLE messages; --"])
+@pytest.mark.parametrize(
+    "text", ["grüße 東京 🚚", "‮right to left", "a" * 5000, "line\nbreak\ttab", "'; DROP TABLE messages; --"]
+)
 def test_text_comes_back_unchanged(api, message, done, text):
     """Any text is stored and read back identical."""
     api.post("/messages", json={**message, "text": text})

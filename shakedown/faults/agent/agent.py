@@ -221,8 +221,12 @@ class Agent:
     def stats(self):
         proxy = self.proxy
         return {
-            "rules": self.rules.present(), "packets": self.rules.packets(), "connections": proxy.connections,
-            "open": proxy.open, "chunks": proxy.chunks, "delay": proxy.delay_sum / proxy.chunks if proxy.chunks else 0.0,
+            "rules": self.rules.present(),
+            "packets": self.rules.packets(),
+            "connections": proxy.connections,
+            "open": proxy.open,
+            "chunks": proxy.chunks,
+            "delay": proxy.delay_sum / proxy.chunks if proxy.chunks else 0.0,
         }
 
     async def connect(self, order):

@@ -39,7 +39,10 @@ class Metrics:
         """All of it."""
         total = sum(self.requests.values())
         lines = ["# TYPE courier_requests_total counter"]
-        lines += [f'courier_requests_total{{route="{route}",status="{status}"}} {n}' for (route, status), n in self.requests.items()]
+        lines += [
+            f'courier_requests_total{{route="{route}",status="{status}"}} {n}'
+            for (route, status), n in self.requests.items()
+        ]
         lines.append("# TYPE courier_request_seconds histogram")
         lines += [f'courier_request_seconds_bucket{{le="{bound}"}} {self.latency[bound]}' for bound in BUCKETS]
         lines += [f'courier_request_seconds_bucket{{le="+Inf"}} {total}', f"courier_request_seconds_count {total}"]
@@ -92,7 +95,9 @@ async def measure(request: web.Request, handler: Any) -> web.StreamResponse:
         return web.json_response({"error": error.reason}, status=status, headers=_keep(error))
     except (QueueUnavailable, StoreUnavailable) as error:
         status = 503
-        return web.json_response({"error": f"{type(error).__name__}: try again"}, status=503, headers={"Retry-After": "1"})
+        return web.json_response(
+            {"error": f"{type(error).__name__}: try again"}, status=503, headers={"Retry-After": "1"}
+        )
     finally:
         request.app["metrics"].observe(route, status, time.monotonic() - begun)
 

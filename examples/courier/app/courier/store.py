@@ -39,8 +39,12 @@ class Store:
         async with self._making:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
-                    SETTINGS.postgres_dsn, min_size=1, max_size=SETTINGS.pool_size, timeout=SETTINGS.call_timeout,
-                    command_timeout=SETTINGS.call_timeout, max_inactive_connection_lifetime=5,
+                    SETTINGS.postgres_dsn,
+                    min_size=1,
+                    max_size=SETTINGS.pool_size,
+                    timeout=SETTINGS.call_timeout,
+                    command_timeout=SETTINGS.call_timeout,
+                    max_inactive_connection_lifetime=5,
                 )
         return self._pool
 
@@ -74,7 +78,13 @@ class Store:
         )
         if row is None:
             return None
-        return {"id": row["id"], "user": row["user_id"], "text": row["text"], "status": row["status"], "replies": row["replies"]}
+        return {
+            "id": row["id"],
+            "user": row["user_id"],
+            "text": row["text"],
+            "status": row["status"],
+            "replies": row["replies"],
+        }
 
     async def of_user(self, user: str, after: int, limit: int) -> list[dict[str, Any]]:
         """A user's messages in order."""
@@ -85,7 +95,9 @@ class Store:
         )  # fmt: skip
         return [dict(row) for row in rows]
 
-    async def finish(self, message: dict[str, str], reply: str, provider: str, status: str, *, twice: bool = False) -> None:
+    async def finish(
+        self, message: dict[str, str], reply: str, provider: str, status: str, *, twice: bool = False
+    ) -> None:
         """Message, reply and outgoing chat message in one transaction; a message that is there already stays as it is."""
         try:
             pool = await self._ready()
@@ -96,11 +108,17 @@ class Store:
                 )  # fmt: skip
                 for _ in range(2 if twice else 1 if new else 0):
                     await connection.execute(
-                        "INSERT INTO replies (message_id, text, provider) VALUES ($1, $2, $3)", message["id"], reply, provider
+                        "INSERT INTO replies (message_id, text, provider) VALUES ($1, $2, $3)",
+                        message["id"],
+                        reply,
+                        provider,
                     )
                 if new and status == "answered":
                     await connection.execute(
-                        "INSERT INTO outbox (message_id, user_id, text) VALUES ($1, $2, $3)", message["id"], message["user"], reply
+                        "INSERT INTO outbox (message_id, user_id, text) VALUES ($1, $2, $3)",
+                        message["id"],
+                        message["user"],
+                        reply,
                     )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError) as error:
             raise StoreUnavailable(repr(error)) from error
@@ -108,7 +126,9 @@ class Store:
     async def unsent(self, limit: int) -> list[dict[str, Any]]:
         """Outgoing chat messages that were not sent yet."""
         rows = await self._run(
-            "fetch", "SELECT id, message_id, user_id, text FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1", limit
+            "fetch",
+            "SELECT id, message_id, user_id, text FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1",
+            limit,
         )
         return [dict(row) for row in rows]
 

@@ -48,7 +48,9 @@ class Worker:
         by_user: dict[str, list[tuple[str, dict[str, str]]]] = {}
         for entry, message in entries:
             by_user.setdefault(message["user"], []).append((entry, message))
-        results = await asyncio.gather(*(self._of_one_user(group) for group in by_user.values()), return_exceptions=True)
+        results = await asyncio.gather(
+            *(self._of_one_user(group) for group in by_user.values()), return_exceptions=True
+        )
         failures = [result for result in results if isinstance(result, BaseException)]
         for failure in failures:
             if not isinstance(failure, (QueueUnavailable, StoreUnavailable)):

@@ -1,0 +1,140 @@
+"""The commands and their options. Every command imports what it needs itself, so that `--help` is quick."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shakedown import __version__
+from shakedown.errors import ExitCode, ShakedownError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="shakedown",
+    help="Take a service through baseline, stress, endurance, faults and recovery, and say with evidence whether it holds.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 passed, 1 failed, 2 usage or plan error, 3 inconclusive, 4 could not run, 130 interrupted.",
+)
+
+PlanArgument = Annotated[Path, typer.Argument(help="The plan, a YAML file.", show_default=False)]
+Profile = Annotated[str | None, typer.Option("--profile", "-p", help="One of the plan's profiles, such as smoke.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change the plan: stages.stress.parallel.0.rate=50. May be repeated.")
+]
+Root = Annotated[Path, typer.Option("--root", envvar="SHAKEDOWN_ROOT", help="The folder for results.")]
+RunName = Annotated[str, typer.Argument(help="A run, the beginning of its name, or `last`.")]
+ROOT = Path(".shakedown")
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer's callback
+    if value:
+        typer.echo(f"shakedown {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command()
+def run(
+    plan: PlanArgument,
+    profile: Profile = None,
+    set_: Overrides = None,
+    root: Root = ROOT,
+    seed: Annotated[int | None, typer.Option(help="Makes schedules and data repeatable.")] = None,
+    allow_inconclusive: Annotated[bool, typer.Option("--allow-inconclusive", help="End with 0 instead of 3.")] = False,  # noqa: FBT002 - a flag
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's own log as well.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Run a plan and print the verdict."""
+    from shakedown.cli.run import run_plan
+
+    run_plan(plan, profile, set_ or [], root, seed, allow_inconclusive=allow_inconclusive, verbose=verbose)
+
+
+@app.command()
+def validate(plan: PlanArgument, profile: Profile = None, set_: Overrides = None) -> None:
+    """Find every error in a plan that can be known before anything starts."""
+    from shakedown.cli.show import validate_plan
+
+    validate_plan(plan, profile, set_ or [])
+
+
+@app.command()
+def runs(root: Root = ROOT, limit: Annotated[int, typer.Option(help="How many.", min=1)] = 20) -> None:
+    """List runs, the newest first."""
+    from shakedown.cli.show import list_runs
+
+    list_runs(root, limit)
+
+
+@app.command()
+def report(
+    run: RunName = "last",
+    root: Root = ROOT,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder to write to; by default the run's own.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print summary.json instead.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Render a run's report again, from the database, and print where it is."""
+    from shakedown.cli.show import render
+
+    render(run, root, out, as_json=json)
+
+
+@app.command()
+def cleanup(root: Root = ROOT, run: Annotated[str | None, typer.Option(help="Only this run.")] = None) -> None:
+    """Take back what runs left behind that died: faults, containers, networks, processes."""
+    from shakedown.cli.machine import clean_up
+
+    clean_up(root, run)
+
+
+@app.command()
+def doctor(root: Root = ROOT) -> None:
+    """Say what this machine can and cannot do, and what each lack means."""
+    from shakedown.cli.machine import examine
+
+    examine(root)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of plans, for editors."""
+    from shakedown.cli.show import print_schema
+
+    print_schema()
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("shakedown.yaml")) -> None:
+    """Write a plan to begin with."""
+    from shakedown.cli.show import write_starter
+
+    write_starter(path)
+
+
+def main() -> None:
+    """The entry point: a mistake of the user's never shows a traceback."""
+    try:
+        app()
+    except ShakedownError as error:
+        from shakedown.cli.console import fail
+
+        fail(error)
+    except KeyboardInterrupt:
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except BrokenPipeError:  # the reader of our output went away
+        sys.stderr.close()
+        sys.exit(0)
