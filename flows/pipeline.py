@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow
-from prefect.states import Completed, Failed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
 from pydantic import BaseModel
 
 from flows.baseline import baseline
@@ -136,7 +137,7 @@ def _close(session: Session, verdict: Verdict | None, reason: str, code: int, pr
     """Write the verdict, then render the report from what is written."""
     for problem in problems:
         session.find("services", Finding(Severity.FAILURE, problem, "clean-up failed", subject="shakedown"))
-    status = "interrupted" if verdict is None else "finished"
+    status: Literal["finished", "interrupted"] = "interrupted" if verdict is None else "finished"
     session.store.end_run(
         session.run_id, status=status, verdict=verdict, reason=reason, exit_code=code, at=session.clock.now()
     )

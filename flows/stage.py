@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from prefect.states import Completed, Failed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
 
 from shakedown.errors import Interrupted, ShakedownError
 from shakedown.session import current

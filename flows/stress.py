@@ -3,8 +3,8 @@
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.futures import wait
-from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.stage import carry_through
@@ -17,8 +17,10 @@ from tasks.suites import run_tests
 
 __all__ = ["stress"]
 
+_PARALLEL: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=64)
 
-@flow(name="stress", validate_parameters=False, task_runner=ThreadPoolTaskRunner(max_workers=64))
+
+@flow(name="stress", validate_parameters=False, task_runner=_PARALLEL)  # type: ignore[arg-type]  # Prefect's own runner, invariant in its future
 def stress(run_id: str) -> State[Any]:
     """Start every part at once, wait for all."""
     session = current(run_id)

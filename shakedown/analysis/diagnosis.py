@@ -26,7 +26,7 @@ SHOWN = 5
 
 
 def not_recovered(
-    record: ExperimentRecord, recovery: RecoveryMeasurement, limit: float, *, client: str, target_is_back: bool | None,
+    record: ExperimentRecord, recovery: RecoveryMeasurement, limit: float, *, client: str, unhealthy: Sequence[str],
     errors: Sequence[str],
 ) -> Finding:  # fmt: skip
     """The system did not come back within its limit.
@@ -34,33 +34,32 @@ def not_recovered(
     Args:
         limit: seconds allowed.
         client: the service that the load talks to.
-        target_is_back: whether the disturbed service itself is healthy again; None when its health is not known.
-        errors: what clients still see, in words.
+        unhealthy: services that were healthy before the fault and are not at the end of the watching.
+        errors: what clients still see, in words; empty when they see nothing wrong.
     """
-    watched = recovery.censored_at
+    others = [name for name in unhealthy if name not in (client, record.target)]
+    victim = client if errors or not others else others[0]
     if recovery.recovered_after is not None:
         title = f"{record.name}: recovered only after {format_duration(recovery.recovered_after)}"
     else:
-        title = f"{record.name}: {client} did not recover within {format_duration(limit)} after the fault was gone"
-    if target_is_back and client != record.target:
-        cause = (
-            f"{record.target} is healthy again, but {client} still fails: it does not make its connection to "
-            f"{record.target} anew (no reconnect)"
-        )
-        advice = (
-            f"let {client} make its connection to {record.target} anew when it breaks, with a time-out and back-off"
-        )
-    elif target_is_back is False:
+        title = f"{record.name}: {victim} did not recover within {format_duration(limit)} after the fault was gone"
+    if record.target in unhealthy:
         cause = f"{record.target} itself does not get healthy after it was disturbed"
         advice = f"read the log of {record.target} from the time of the fault"
+    elif victim != record.target and (errors or others):
+        cause = (
+            f"{record.target} is back, but {victim} still fails: it does not make its connection to "
+            f"{record.target} anew, or it broke altogether (no reconnect)"
+        )
+        advice = f"let {victim} make its connection to {record.target} anew when it breaks; read its log from then on"
     else:
-        cause = f"{client} answers too slowly or with errors although the fault is gone"
-        advice = f"read the logs of {client} and {record.target} from the time of the fault"
-    evidence = [
-        f"fault reverted at {record.reverted_at or 0:.1f} s"
-        + (f", watched for {format_duration(watched)}" if watched else ""),
-        *errors[:SHOWN],
-    ]
+        cause = f"{victim} answers too slowly although the fault is gone"
+        advice = f"read the logs of {victim} and {record.target} from the time of the fault"
+    watched = f", watched for {format_duration(recovery.censored_at)}" if recovery.censored_at else ""
+    evidence = [f"fault reverted at {record.reverted_at or 0:.1f} s{watched}"]
+    if unhealthy:
+        evidence.append(f"still unhealthy at the end: {', '.join(unhealthy)}")
+    evidence += errors[:SHOWN]
     return Finding(Severity.FAILURE, title, cause, tuple(evidence), advice, record.name)
 
 

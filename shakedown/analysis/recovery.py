@@ -96,7 +96,7 @@ def find_effect(timeline: Timeline, steady: Steady, start: float, end: float) ->
         if pulse.bad or pulse.slowest > steady.limit:
             return max(slot * SLOT, start)
         silent = silent + 1 if pulse.ok == 0 else 0
-        if silent * SLOT * steady.rate >= 3:  # noqa: PLR2004 - three answers were due and none came
+        if silent * SLOT * steady.rate >= 3:
             return max((slot - silent + 1) * SLOT, start)
     return None
 

@@ -170,7 +170,7 @@ def _of_samples(threshold: Threshold, evidence: Evidence) -> _Measured:
         return _Measured(None, 0, doubt=f"{threshold.subject}.{threshold.metric} was never sampled in this window")
     aggregate = threshold.aggregate or "max"
     if aggregate == "growth":
-        if len(values) < 2 or values[0] == 0:  # noqa: PLR2004 - growth is between two values
+        if len(values) < 2 or values[0] == 0:
             return _Measured(None, len(values), doubt="growth needs two samples and a start above zero")
         return _Measured(values[-1] / values[0] - 1, len(values))
     chosen = {"max": max(values), "min": min(values), "avg": sum(values) / len(values), "last": values[-1]}[aggregate]

@@ -77,7 +77,10 @@ class Fault(Protocol):
 
     mechanism: str
     layers: tuple[str, ...]
-    parameters: str
+
+    @property
+    def parameters(self) -> str:
+        """For the report: `100 ms on ports 6379`."""
 
     def check(self) -> None:
         """Look whether the fault can work here, and get everything ready; nothing is disturbed yet.

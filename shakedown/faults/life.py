@@ -59,7 +59,7 @@ def run_fault(
         on_event(Event(record.applied_at, "fault.injected", record.name, f"{record.fault} on {record.target}"))
         save(record)
         _hold(fault, record, hold, context)
-    except Exception as error:  # the revert below must run, and tell of both if it fails too
+    except Exception as error:  # noqa: BLE001 - the revert below must run, and tell of both if it fails too
         problems.append(str(error))
     finally:
         record.revert_asked_at = clock.now()
@@ -97,13 +97,13 @@ def _revert(
             record.reverted_at = context.clock.now()
             on_event(Event(record.reverted_at, "fault.reverted", record.name, f"{record.fault} on {record.target}"))
             break
-        except Exception as error:  # tried twice; then the journal's undo is the watchdog's and cleanup's
+        except Exception as error:  # noqa: BLE001 - tried twice; then the journal's undo is the watchdog's and cleanup's
             problems.append(f"revert, attempt {attempt}: {error}")
     until = time.monotonic() + GONE_WITHIN
     while True:
         try:
             record.gone = _bounded(fault.gone, "the proof of absence")
-        except Exception as error:  # not proved is not gone
+        except Exception as error:  # noqa: BLE001 - not proved is not gone
             record.gone = Proof(held=False, evidence=str(error))
         if record.gone.held or time.monotonic() > until:
             break
@@ -133,7 +133,7 @@ def _bounded(step: Callable[[], T], what: str, limit: float = STEP_LIMIT) -> T:
     def run() -> None:
         try:
             outcome.append(step())
-        except BaseException as error:  # carried over to the caller's thread
+        except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread
             failure.append(error)
 
     thread = threading.Thread(target=run, name=f"fault-{what}", daemon=True)

@@ -67,7 +67,7 @@ class AgentLink:
                 mem_limit="128m",
             )
             self._socket = client.api.attach_socket(
-                created.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+                str(created.id), params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
             self._raw = getattr(self._socket, "_sock", self._socket)
             created.start()

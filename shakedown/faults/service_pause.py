@@ -13,11 +13,15 @@ class PauseFault:
 
     mechanism = "Docker: pause (cgroup freezer)"
     layers: tuple[str, ...] = ("journal", "watchdog")
-    parameters = ""
 
     def __init__(self, plan: ServicePause, context: FaultContext) -> None:
         self.plan = plan
         self._context = context
+
+    @property
+    def parameters(self) -> str:
+        """There are none."""
+        return ""
 
     def check(self) -> None:
         """The container runs."""

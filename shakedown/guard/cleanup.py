@@ -66,7 +66,7 @@ def undo_open(journal: Path, client: "DockerClient | None", report: CleanupRepor
 
 def remove_labelled(client: "DockerClient", report: CleanupReport, *, run: str | None, force: bool = False) -> None:
     """Remove containers, networks and volumes with our label whose owner is dead (or, with `force`, any owner)."""
-    wanted = {"label": f"{RUN}={run}" if run else RUN}
+    wanted: dict[str, str | list[str] | bool] = {"label": f"{RUN}={run}" if run else RUN}
 
     def dead(labels: dict[str, str] | None) -> bool:
         pid, _, created = (labels or {}).get(OWNER, "").partition(":")

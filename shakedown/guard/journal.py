@@ -37,7 +37,7 @@ class Owner(BaseModel):
         """Whether that very process still runs."""
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.created) < 0.5 and process.status() != psutil.STATUS_ZOMBIE  # noqa: PLR2004
+            return abs(process.create_time() - self.created) < 0.5 and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 

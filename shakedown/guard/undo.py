@@ -184,7 +184,7 @@ def _remove_network(name: str, client: "DockerClient") -> str:
 def _kill(undo: ProcessKill) -> str:
     try:
         process = psutil.Process(undo.pid)
-        if abs(process.create_time() - undo.created) > 0.5:  # noqa: PLR2004 - clock ticks, not another process
+        if abs(process.create_time() - undo.created) > 0.5:
             return f"process {undo.pid} is another one by now"
         family = [*process.children(recursive=True), process]
     except psutil.NoSuchProcess:

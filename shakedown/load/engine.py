@@ -51,7 +51,7 @@ class Engine:
         self.recorder = Recorder(spec.label)
         self.ledgers = {
             name: LedgerWriter(Path(spec.ledger_dir) / name / f"{spec.stage}-{spec.label}-{spec.seed}-{shard}.ledger")
-            for name in {request.ledger for request in spec.http.requests} - {None}
+            for name in {request.ledger for request in spec.http.requests if request.ledger is not None}
         }
         self.tls = ssl.create_default_context() if spec.target.tls else None
         self._requests = prepare(spec)

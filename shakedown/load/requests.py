@@ -99,13 +99,14 @@ class PreparedRequest:
         self._body, self._kind = _body(request)
         self._key = _text(request.key) if request.key is not None else None
         constant = [request.path, *headers.values(), json.dumps(request.json_), request.body or "", str(request.form)]
+        self._ready: bytes | None = None
         self._ready = self.render({})[0] if request.ledger is None and all(map(is_constant, constant)) else None
 
     def render(self, names: dict[str, object]) -> tuple[bytes, str | None]:
         """The request's bytes and its ledger key (None without a ledger)."""
-        if getattr(self, "_ready", None) is not None:
-            return self._ready, None  # type: ignore[return-value]
-        value = self._body(names) if self._body else None
+        if self._ready is not None:
+            return self._ready, None
+        value: Any = self._body(names) if self._body else None
         if self._kind == "json":
             body = json.dumps(value, ensure_ascii=False).encode()
         elif self._kind == "form":

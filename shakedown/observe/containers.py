@@ -29,9 +29,10 @@ class ContainerReader:
         self._started = state["StartedAt"]
         if state["Status"] != "running":
             return {}
-        url = self._client.api._url("/containers/{0}/stats", self._container)  # noqa: SLF001 - `one_shot` is not offered
-        raw: dict[str, Any] = self._client.api._result(  # noqa: SLF001 - as above
-            self._client.api._get(url, params={"stream": False, "one-shot": True}),  # noqa: SLF001 - as above
+        api: Any = self._client.api  # `one_shot` is not offered: without it one look takes a second
+        url = api._url("/containers/{0}/stats", self._container)  # noqa: SLF001 - as above
+        raw: dict[str, Any] = api._result(  # noqa: SLF001 - as above
+            api._get(url, params={"stream": False, "one-shot": True}),  # noqa: SLF001 - as above
             True,
         )
         if not raw.get("memory_stats", {}).get("usage"):

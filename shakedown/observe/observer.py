@@ -97,7 +97,7 @@ class Observer:
         at = self._clock.now()
         try:
             values = read()
-        except Exception as error:  # whatever it is: a gap and a word, and the others go on
+        except Exception as error:  # noqa: BLE001 - whatever it is: a gap and a word, and the others go on
             if (source, kind) not in self._failing and not self._closed.is_set():
                 self._failing.add((source, kind))
                 self._on_event(Event(at, "sampler.failed", source, f"{kind}: {type(error).__name__}: {error}"[:300]))

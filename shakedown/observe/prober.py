@@ -76,7 +76,7 @@ class Prober:
     def _look(self, name: str, health: Health) -> None:
         try:
             found = self._http_look(name, health) if health.http is not None else self._system.check_health(name)
-        except Exception as error:  # a look that cannot be made is a service that is not seen healthy
+        except Exception as error:  # noqa: BLE001 - a look that cannot be made is a service that is not seen healthy
             found = ProbeResult(self._clock.now(), name, False, 0.0, f"{type(error).__name__}: {error}"[:200])
         with self._lock:
             self._flying[name] -= 1

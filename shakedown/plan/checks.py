@@ -173,7 +173,7 @@ def _json_check(path: Sequence[str], op: str, value: str, text: str) -> Callable
         test = lambda found: found in allowed  # noqa: E731
     elif op == "contains":
         wanted = _literal(value, text)
-        test = lambda found: isinstance(found, str | list) and wanted in found  # type: ignore[operator]  # noqa: E731
+        test = lambda found: isinstance(found, str | list) and wanted in found  # noqa: E731
     else:
         wanted, compare = _literal(value, text), _comparison(op, text)
 

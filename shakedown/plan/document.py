@@ -140,8 +140,8 @@ class _Builder:
         if "$" not in text:
             return self._construct(node)
         replaced = _VARIABLE.sub(lambda match: self._variable(match, path), text)
-        if node.style is None and replaced != text:  # plain: the type is that of the new text
-            tag = self._constructor.resolve(yaml.ScalarNode, replaced, (True, False))
+        if getattr(node, "style", None) is None and replaced != text:  # plain: the type is that of the new text
+            tag: str = self._constructor.resolve(yaml.ScalarNode, replaced, (True, False))  # type: ignore[no-untyped-call]
             return self._construct(yaml.ScalarNode(tag, replaced))
         return replaced
 

@@ -105,7 +105,9 @@ def _data_path(loc: Sequence[str | int], data: object, *, missing: bool) -> Path
     """Pydantic's location without the names of union members, which no user has written."""
     path: list[str | int] = []
     for position, step in enumerate(loc):
-        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int) and step < len(data)):
+        if isinstance(data, dict) and step in data:
+            data = data[step]
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
             data = data[step]
         elif missing and position == len(loc) - 1:
             pass
@@ -141,7 +143,7 @@ def _words(details: ErrorDetails, path: Path) -> tuple[str, str | None]:
 
 def _short(value: object) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _allowed(loc: Sequence[str | int]) -> list[str]:

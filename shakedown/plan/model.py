@@ -113,8 +113,10 @@ class DockerService(ServiceBase):
 
 
 class ProcessService(ServiceBase):
-    """A program on this machine. `{port.NAME}` in the command or environment becomes a free port chosen per run
-    for each entry of `ports` whose value is 0, else the number given.
+    """A program on this machine.
+
+    `{port.NAME}` in the command or environment becomes the port of that name: the number given, or, where that is 0,
+    a free port chosen for the run.
     """
 
     process: list[str]
@@ -172,8 +174,9 @@ METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 
 class Request(PlanModel):
-    """One HTTP request. Exactly one method key. Path, headers and body are Jinja templates (uuid, randint, choice, now,
-    row, iteration, vu).
+    """One HTTP request, with exactly one method key.
+
+    Path, headers and body are Jinja templates (uuid, randint, choice, now, row, iteration, vu).
     """
 
     name: Name
@@ -253,8 +256,9 @@ class Suite(PlanModel):
 
 
 class LedgerRead(PlanModel):
-    """How to find a key again: a GET whose checks hold means found; `copies` is a dotted path into the JSON answer
-    whose list length or number says how often it was stored (must be 1).
+    """How to find a key again: a GET whose checks hold means found.
+
+    `copies` is a dotted path into the JSON answer whose list length or number says how often it was stored (must be 1).
     """
 
     get: str
@@ -367,6 +371,15 @@ class Experiment(PlanModel):
     covers: list[str] = []
 
 
+class FaultsTolerance(PlanModel):
+    """What steady state is: errors at most `error_rate`, and p95 at most `p95` times the steady one (or `p95_floor`)."""
+
+    error_rate: Share = 0.02
+    p95: float = 3.0
+    p95_floor: Duration = 0.25
+    throughput: Share = 0.9
+
+
 class FaultsStage(PlanModel):
     """Faults one after another, under load."""
 
@@ -377,15 +390,6 @@ class FaultsStage(PlanModel):
     hold_window: Duration = 2.0  # steady state must hold this long to count as recovered
     tolerance: FaultsTolerance = Field(default_factory=FaultsTolerance)
     thresholds: list[str] = []
-
-
-class FaultsTolerance(PlanModel):
-    """What steady state is: errors at most `error_rate`, and p95 at most `p95` times the steady one (or `p95_floor`)."""
-
-    error_rate: Share = 0.02
-    p95: float = 3.0
-    p95_floor: Duration = 0.25
-    throughput: Share = 0.9
 
 
 class RecoveryStage(PlanModel):

@@ -91,7 +91,7 @@ class _Checker:
         ports = ports_of(self.plan.services[name])
         if not dot or port not in ports:
             named = f"; {name} has {', '.join(ports)}" if ports else f"; {name} has none"
-            yield self.problem(path, f"`{target}` is no service.port{named}", nearest(port, ports))
+            yield self.problem(path, f"`{target}` is no service.port{named}", nearest(port, list(ports)))
 
     def port_path(self, path: Path, name: str, value: str) -> Iterator[PlanProblem]:
         """`port-name:/path`."""

@@ -18,6 +18,7 @@ or `host`  cpu (cores), pids, threads, open_files, restarts, oom_kills, Promethe
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shakedown.units import parse_duration, parse_share, parse_size
@@ -88,12 +89,12 @@ def parse_threshold(text: str) -> Threshold:
         raise ValueError(f"not a threshold: {text!r}; write subject.metric operator value, as in `send.p95 < 500ms`")
     parts = [*match["path"].split("."), match["last"]]
     aggregate = None
-    if len(parts) > 2 and parts[-1] in AGGREGATES and metric_unit(parts[-2]) != "s":  # noqa: PLR2004
+    if len(parts) > 2 and parts[-1] in AGGREGATES and metric_unit(parts[-2]) != "s":
         aggregate = parts.pop()
     metric, subject = parts[-1], parts[0]
-    if len(parts) > 3:  # noqa: PLR2004 - subject, request, metric
+    if len(parts) > 3:
         raise ValueError(f"too many dots in {text!r}; write subject.metric or scenario.request.metric")
-    request = parts[1] if len(parts) == 3 else None  # noqa: PLR2004
+    request = parts[1] if len(parts) == 3 else None
     wanted = "%" if aggregate == "growth" else metric_unit(metric)
     limit, unit = _value(match["value"], wanted, metric)
     return Threshold(" ".join(text.split()), subject, request, metric, aggregate, match["op"], limit, unit)
@@ -101,15 +102,20 @@ def parse_threshold(text: str) -> Threshold:
 
 def _value(text: str, wanted: str | None, metric: str) -> tuple[float, str]:
     """The value in base units, and its unit; `wanted` None accepts a plain number alone."""
-    readers = {"s": (parse_duration, "a duration such as 500ms"), "B": (parse_size, "a size such as 256MB"),
-               "%": (parse_share, "a share such as 5%")}  # fmt: skip
+    readers: dict[str, tuple[Callable[[str], float], str]] = {
+        "s": (parse_duration, "a duration such as 500ms"),
+        "B": (parse_size, "a size such as 256MB"),
+        "%": (parse_share, "a share such as 5%"),
+    }
     plain = _number(text)
     if wanted in readers:
         read, example = readers[wanted]
-        if plain is not None and wanted in ("s", "B") and plain != 0:
+        if plain is not None and (wanted == "%" or plain == 0):  # a fraction, or nothing at all, needs no unit
+            return plain, wanted
+        if plain is not None:
             raise ValueError(f"{metric} is compared with {example}, not with the bare number {text}")
         try:
-            return float(read(plain if plain is not None and wanted != "B" else text if plain is None else 0)), wanted
+            return float(read(text)), wanted
         except ValueError:
             raise ValueError(f"{metric} is compared with {example}, not with {text!r}") from None
     per_second = text.removesuffix("/s").strip()

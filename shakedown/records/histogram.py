@@ -78,7 +78,7 @@ class Histogram:
 
     def merge(self, other: "Histogram") -> None:
         """Add another histogram's values to this one."""
-        for index, count in other._buckets.items():
+        for index, count in other._buckets.items():  # noqa: SLF001 - its own class
             self._buckets[index] = self._buckets.get(index, 0) + count
         self.count += other.count
         self.zeros += other.zeros

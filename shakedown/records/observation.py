@@ -33,8 +33,10 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, for the timeline. Kinds: `stage.start`, `stage.end`, `service.healthy`, `service.exited`,
-    `fault.injected`, `fault.reverted`, `sampler.failed`, `guard.*`, `run.*`.
+    """Something that happened, for the timeline.
+
+    Kinds: `stage.start`, `stage.end`, `service.healthy`, `fault.injected`, `fault.reverted`, `sampler.failed`,
+    `sampler.recovered`.
     """
 
     at: float

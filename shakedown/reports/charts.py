@@ -7,7 +7,7 @@ light and stays so in dark viewers, because the text of the charts is dark.
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shakedown.analysis.evidence import histogram_between
 from shakedown.records.load import LoadResult, Outcome
@@ -22,7 +22,7 @@ __all__ = ["draw_charts"]
 WIDTH = 11.0
 GAP = 2.5  # a silence longer than this breaks a line, seconds
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999933")
-DASHES: tuple[object, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 MEGA = 1e6
 
 
@@ -32,7 +32,7 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, str] = {}
-    settings = {
+    settings: Any = {
         "svg.fonttype": "none", "svg.hashsalt": "shakedown", "font.family": "DejaVu Sans",
         "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#dddddd",
         "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white",
@@ -144,10 +144,10 @@ def _latency(report: Report) -> "Figure | None":
                 if bad:
                     points["bad"].append((second + 0.5, bad))
         for dash, label in ((DASHES[0], "p50"), (DASHES[1], "p95"), (DASHES[2], "p99")):
-            latency.plot(*_broken(points[label]), color=colour, linestyle=dash, linewidth=1.2, label=f"{name} {label}")  # type: ignore[arg-type]
+            latency.plot(*_broken(points[label]), color=colour, linestyle=dash, linewidth=1.2, label=f"{name} {label}")
         throughput.plot(*_broken(points["ok"]), color=colour, linewidth=1.3, label=f"{name} good")
         if points["bad"]:
-            throughput.plot(*_broken(points["bad"]), color=colour, linestyle=DASHES[2], linewidth=1.6, marker="x",  # type: ignore[arg-type]
+            throughput.plot(*_broken(points["bad"]), color=colour, linestyle=DASHES[2], linewidth=1.6, marker="x",
                             markersize=3.5, label=f"{name} failed")  # fmt: skip
     latency.set_yscale("log")
     latency.set_ylabel("response time, ms (log)\nfrom the intended start")
@@ -173,7 +173,7 @@ def _memory(report: Report) -> "Figure | None":
         return None
     figure, (axis,) = _figure(1, 3.6)
     for index, (name, points) in enumerate(series.items()):
-        axis.plot(*_broken(points), color=COLOURS[index % len(COLOURS)], linestyle=DASHES[index // 3 % len(DASHES)],  # type: ignore[arg-type]
+        axis.plot(*_broken(points), color=COLOURS[index % len(COLOURS)], linestyle=DASHES[index // 3 % len(DASHES)],
                   linewidth=1.3, label=name)  # fmt: skip
     axis.set_ylabel("memory, MB\n(page cache left out)")
     axis.set_ylim(bottom=0)
@@ -212,7 +212,7 @@ def _spans(looks: Sequence[tuple[float, bool]], *, healthy: bool) -> list[tuple[
         end = looks[index + 1][0] if index + 1 < len(looks) else at + 0.1
         if said is not healthy or end - at > GAP:
             continue
-        if spans and abs(spans[-1][0] + spans[-1][1] - at) < 1e-6:  # noqa: PLR2004 - the same instant
+        if spans and abs(spans[-1][0] + spans[-1][1] - at) < 1e-6:
             spans[-1] = (spans[-1][0], end - spans[-1][0])
         else:
             spans.append((at, end - at))

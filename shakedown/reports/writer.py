@@ -1,6 +1,5 @@
 """All files of a report, each written whole or not at all."""
 
-import os
 from pathlib import Path
 
 from shakedown.errors import ReportError
@@ -35,4 +34,4 @@ def _write(path: Path, text: str) -> None:
     """Readers see the old file or the new one, never half of one."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Engine, select
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session, SQLModel, col
 
 from shakedown.errors import UsageError
 from shakedown.records.experiment import ExperimentRecord
@@ -126,7 +126,7 @@ class Results:
             if not newest:
                 raise UsageError("there is no run yet", hint="`shakedown run PLAN` makes one")
             return newest[0]
-        rows = self._all(t.RunRow, t.RunRow.id.startswith(name, autoescape=True))  # type: ignore[attr-defined]
+        rows = self._all(t.RunRow, col(t.RunRow.id).startswith(name, autoescape=True))
         exact = [row for row in rows if row.id == name]
         if len(rows) != 1 and not exact:
             what = "there is no run" if not rows else f"{len(rows)} runs begin with"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -188,7 +188,7 @@ class Store:
         verdict: Verdict | None = None, reason: str = "",
     ) -> None:  # fmt: skip
         """An experiment, as far as it got; called at each of its transitions."""
-        values = {
+        values: dict[str, Any] = {
             "position": position, "fault": record.fault, "target": record.target, "applied_at": record.applied_at,
             "reverted_at": record.reverted_at, "record": json.dumps(asdict(record)), "verdict": verdict, "reason": reason,
             "detected_after": recovery.detected_after if recovery else None,

@@ -194,7 +194,8 @@ class ContainerRunner:
             result = self.container().exec_run(command)
         except APIError as error:
             return 1, str(error.explanation)
-        return int(result.exit_code), result.output.decode(errors="replace")
+        output = result.output if isinstance(result.output, bytes) else b"".join(result.output)
+        return int(result.exit_code or 0), output.decode(errors="replace")
 
     def docker_health(self) -> str:
         """What the image's own healthcheck says."""
@@ -232,10 +233,8 @@ class ContainerRunner:
             GuardError: the engine refuses.
         """
         self._gone.set()
-        try:
+        with suppress(APIError, ServiceError):  # removed by force below, whatever state it is in
             self.container().stop(timeout=1)
-        except (APIError, ServiceError):  # removed by force below, whatever state it is in
-            pass
         if self._follower is not None:
             self._follower.join(timeout=3)
         for intent in reversed(self._intents):

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -90,7 +91,7 @@ class System:
                 self.client = self.client or find_engine()
                 self._runners[name] = ContainerRunner(
                     name, service, base=self._base, log=log, client=self.client, run=self.run, labels=self.labels,
-                    journal=self.journal, redact=self._redact, say=lambda text, name=name: self._say(name, text),
+                    journal=self.journal, redact=self._redact, say=partial(self._say, name),
                 )  # fmt: skip
 
     def _say(self, service: str, text: str) -> None:

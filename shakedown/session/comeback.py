@@ -90,7 +90,7 @@ def look_for_leftovers(session: Session) -> list[tuple[Verdict, str]]:
     left = [intent.what for intent in session.journal.open_intents() if intent.kind in ("fault", "agent")]
     client = session.system.client
     if client is not None:
-        filters = {"label": [f"shakedown.run={session.run_id}", "shakedown.agent"]}
+        filters: dict[str, str | list[str] | bool] = {"label": [f"shakedown.run={session.run_id}", "shakedown.agent"]}
         left += [
             f"container {item.name}" for item in client.containers.list(all=True, filters=filters, ignore_removed=True)
         ]

@@ -52,7 +52,7 @@ def examine_machine(root: Path) -> Iterator[MachineFinding]:
     yield MachineFinding("Python", sys.version_info >= (3, 11), version, "3.11 or newer is needed", essential=True)
     cores = os.cpu_count() or 1
     yield MachineFinding(
-        "cores", cores >= 2, str(cores),  # noqa: PLR2004 - one for the load, one for the system
+        "cores", cores >= 2, str(cores),
         "load generator and system share one core: high rates will be inconclusive",
     )  # fmt: skip
     yield _space(root)

@@ -256,11 +256,10 @@ class FaultBench:
             return Verdict.PASSED, f"recovered {format_duration(took)} after the revert"
         client = self._client()
         since = (record.watched_until or 0.0) - 2.0
-        target_is_back = self._healthy_lately(record.target, since)
+        errors = error_words(self.load, since) if self.load else []
         finding = not_recovered(
-            record, recovery, experiment.recover_within, client=client, target_is_back=target_is_back,
-            errors=error_words(self.load, since) if self.load else (),
-        )  # fmt: skip
+            record, recovery, experiment.recover_within, client=client, unhealthy=self._unhealthy(record), errors=errors
+        )
         self.session.find("faults", finding)
         return Verdict.FAILED, finding.title
 
@@ -268,10 +267,14 @@ class FaultBench:
         scenario = self.session.loaded.plan.scenarios[self.stage.load.use]
         return scenario.http.target.partition(".")[0]
 
-    def _healthy_lately(self, service: str, since: float) -> bool | None:
-        looks = [probe.healthy for probe in self.session.results.probes(self.session.run_id)
-                 if probe.service == service and probe.at >= since]  # fmt: skip
-        return looks[-1] if looks else None
+    def _unhealthy(self, record: ExperimentRecord) -> list[str]:
+        """Services that were healthy in the steady state and were not when the watching ended."""
+        last: dict[str, bool] = {}
+        for probe in self.session.results.probes(self.session.run_id):
+            if probe.at <= (record.watched_until or 0.0):
+                last[probe.service] = probe.healthy
+        known = self.steady.healthy if self.steady else frozenset()
+        return [name for name, healthy in last.items() if name in known and not healthy]
 
     def _judge_health(
         self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement

@@ -118,10 +118,13 @@ class Session:
         journal = Journal(run_dir / "journal.jsonl", run=run_id, plan=loaded.plan.name)
         watchdog = Watchdog.start(run_dir, run_id)
         seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
-        session: Self
+
+        def relay(event: Event) -> None:  # the session is made after the system that it is told by
+            session.on_event(event)
+
         system = System(
             loaded.plan, base=loaded.base, run=run_id, clock=clock, journal=journal, run_dir=run_dir,
-            on_event=session.on_event, redact=loaded.redactor.redact,
+            on_event=relay, redact=loaded.redactor.redact,
         )  # fmt: skip
         session = cls(
             options, loaded, run_id, clock, run_dir, store, Results(store.engine), journal, watchdog, system, seed

@@ -54,12 +54,13 @@ class Queue:
         try:
             try:
                 return await self._redis.execute_command(*command)
-            except RedisConnectionError:  # a pooled connection that broke meanwhile: a new one may do
+            except (RedisConnectionError, RuntimeError):  # a pooled connection that broke meanwhile: a new one may do
                 if defects.on("no-reconnect"):
                     raise
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
                 return await self._redis.execute_command(*command)
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+        except (RedisError, OSError, RuntimeError, asyncio.TimeoutError) as error:
+            # RuntimeError: this client writes into a transport that was reset meanwhile without looking
             if isinstance(error, ResponseError):
                 raise
             self._broken = defects.on("no-reconnect")
