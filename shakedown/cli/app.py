@@ -53,8 +53,8 @@ def run(
     set_: Overrides = None,
     root: Root = ROOT,
     seed: Annotated[int | None, typer.Option(help="Makes schedules and data repeatable.")] = None,
-    allow_inconclusive: Annotated[bool, typer.Option("--allow-inconclusive", help="End with 0 instead of 3.")] = False,  # noqa: FBT002 - a flag
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's own log as well.")] = False,  # noqa: FBT002 - a flag
+    allow_inconclusive: Annotated[bool, typer.Option("--allow-inconclusive", help="End with 0 instead of 3.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's own log as well.")] = False,
 ) -> None:
     """Run a plan and print the verdict."""
     from shakedown.cli.run import run_plan
@@ -85,7 +85,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The folder to write to; by default the run's own.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print summary.json instead.")] = False,  # noqa: FBT002 - a flag
+    json: Annotated[bool, typer.Option("--json", help="Print summary.json instead.")] = False,
 ) -> None:
     """Render a run's report again, from the database, and print where it is."""
     from shakedown.cli.show import render

@@ -56,7 +56,9 @@ def run_fault(
         _bounded(lambda: fault.inject(deadline), "the injection")
         record.applied_at = clock.now()
         record.layers = fault.layers
-        on_event(Event(record.applied_at, "fault.injected", record.name, f"{record.fault} on {record.target}"))
+        on_event(
+            Event(record.applied_at, "fault.injected", record.name, f"injected: {record.fault} on {record.target}")
+        )
         save(record)
         _hold(fault, record, hold, context)
     except Exception as error:  # noqa: BLE001 - the revert below must run, and tell of both if it fails too
@@ -95,7 +97,9 @@ def _revert(
         try:
             _bounded(fault.revert, "the revert")
             record.reverted_at = context.clock.now()
-            on_event(Event(record.reverted_at, "fault.reverted", record.name, f"{record.fault} on {record.target}"))
+            on_event(
+                Event(record.reverted_at, "fault.reverted", record.name, f"reverted: {record.fault} on {record.target}")
+            )
             break
         except Exception as error:  # noqa: BLE001 - tried twice; then the journal's undo is the watchdog's and cleanup's
             problems.append(f"revert, attempt {attempt}: {error}")

@@ -133,7 +133,7 @@ def _text_check(op: str, value: str, text: str, read: Callable[[Answer], str | N
         return lambda answer: read(answer) is not None
     wanted = _literal(value, text)
     if not isinstance(wanted, str):
-        raise ValueError(f"a text in double quotes is needed in {text!r}")
+        raise ValueError(f"a text in double quotes is needed in {text!r}")  # noqa: TRY004 - of the plan's text, not of a type
     if op == "contains":
         return lambda answer: wanted in (read(answer) or "")
     if op == "matches":

@@ -56,7 +56,7 @@ def load_plan(
         PlanError: with every problem that could be found.
     """
     document = parse_document(_read(path), str(path), environ)
-    if document.data is None:
+    if document.data is None and document.problems:
         raise PlanError(document.problems)
     if not isinstance(document.data, dict):
         raise PlanError(

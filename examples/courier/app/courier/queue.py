@@ -1,11 +1,14 @@
 """The write-ahead queue: a Redis stream with a consumer group. What it accepted is on disk (appendfsync always)."""
 
 import asyncio
+import time
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from courier import defects
 from courier.settings import SETTINGS
@@ -43,6 +46,7 @@ class Queue:
             socket_timeout=SETTINGS.call_timeout,
             socket_connect_timeout=1,
             socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
         self._redis: Redis = Redis(connection_pool=pool)
@@ -51,20 +55,20 @@ class Queue:
     async def _call(self, *command: Any) -> Any:
         if self._broken:  # the defect no-reconnect: the one connection is gone, and nobody makes another
             raise QueueUnavailable("the connection to Redis is closed")
-        try:
+        until = time.monotonic() + SETTINGS.call_timeout
+        while True:
             try:
                 return await self._redis.execute_command(*command)
-            except (RedisConnectionError, RuntimeError):  # a pooled connection that broke meanwhile: a new one may do
-                if defects.on("no-reconnect"):
-                    raise
-                await self._redis.connection_pool.disconnect(inuse_connections=False)
-                return await self._redis.execute_command(*command)
-        except (RedisError, OSError, RuntimeError, asyncio.TimeoutError) as error:
-            # RuntimeError: this client writes into a transport that was reset meanwhile without looking
-            if isinstance(error, ResponseError):
+            except ResponseError:
                 raise
-            self._broken = defects.on("no-reconnect")
-            raise QueueUnavailable(str(error)) from error
+            except Exception as error:
+                # Not RedisError alone: in mid-reset this client fails with RuntimeError or AttributeError as well. A
+                # pooled connection that broke is made anew by its next use, so the next attempt may do.
+                self._broken = defects.on("no-reconnect")
+                slow = isinstance(error, (RedisTimeoutError, asyncio.TimeoutError))
+                if self._broken or slow or time.monotonic() > until:
+                    raise QueueUnavailable(repr(error)) from error
+                await asyncio.sleep(0.02)
 
     async def prepare(self) -> None:
         """Make the consumer group, unless it is there."""

@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help: ## show this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: ## everything that the other targets need
+	@scripts/setup.sh
+
+demo: setup ## the demo system through all five stages; prints the verdict and where the report is
+	@$(BIN)/shakedown run examples/courier/plan.yaml
+
+test: setup lint ## lint and all tests
+	@$(BIN)/pytest -q -n 2 tests/unit
+	@$(BIN)/pytest -q tests/integration tests/packaging tests/e2e
+
+lint: setup ## ruff, mypy, the layers of the imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports > /dev/null || { $(BIN)/lint-imports; exit 1; }
+
+wheel: setup ## build the wheel into dist/
+	@$(BIN)/python -m hatchling build -t wheel
+
+lock: ## resolve the dependencies anew
+	@.venv/uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --group dev --output-file requirements.lock pyproject.toml
+
+clean-docker: setup ## remove containers, networks, volumes and images of ours
+	@$(BIN)/python scripts/clean_docker.py
+
+.PHONY: help setup demo test lint wheel lock clean-docker

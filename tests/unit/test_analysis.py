@@ -1,0 +1,273 @@
+"""Judgements over histories built by hand."""
+
+import random
+
+import pytest
+
+from shakedown.analysis.compare import compare_loads, compare_memory
+from shakedown.analysis.diagnosis import ledger_findings, lying_health
+from shakedown.analysis.evidence import Evidence
+from shakedown.analysis.flakes import merge_tests, upper_bound
+from shakedown.analysis.growth import GrowthVerdict, judge_growth
+from shakedown.analysis.health import compare_health
+from shakedown.analysis.quantiles import samples_needed
+from shakedown.analysis.recovery import Steady, Timeline, find_effect, find_recovery
+from shakedown.analysis.thresholds import judge
+from shakedown.plan.model import FaultsTolerance
+from shakedown.plan.thresholds import parse_threshold
+from shakedown.records.experiment import ExperimentRecord
+from shakedown.records.ledger import LedgerFault, LedgerResult
+from shakedown.records.load import Bucket, BucketKey, GeneratorHealth, LoadCounts, LoadResult, Outcome, Pulse
+from shakedown.records.observation import ProbeResult, Sample
+from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
+from shakedown.verdict import Verdict
+
+
+def load(latencies, outcome=Outcome.OK, second=0, **changes) -> LoadResult:
+    bucket = Bucket()
+    bucket.response.record_many(latencies)
+    n = len(latencies)
+    counts = LoadCounts(scheduled=n, started=n, requests=n, on_time=n)
+    setattr(counts, outcome.value, n)
+    values = {
+        "load": "send", "scenario": "send", "stage": "stress", "repetition": 0, "start": 0.0, "end": 10.0, "executor": "x",
+        "target_rate": n / 10, "counts": counts, "buckets": {BucketKey("r", outcome, second): bucket}, "pulses": {},
+        "start_lag": {}, "errors": [], "generator": GeneratorHealth(),
+    }  # fmt: skip
+    return LoadResult(**{**values, **changes})
+
+
+def verdict(text, result, **window):
+    return judge(parse_threshold(text), Evidence(loads={"send": result}, **window))
+
+
+def test_threshold_passes_and_fails_on_the_measured_value():
+    """The value stands beside the limit, with its samples."""
+    good, bad = verdict("send.p95 < 500ms", load([0.1] * 100)), verdict("send.p95 < 50ms", load([0.1] * 100))
+    assert (good.verdict, bad.verdict, good.samples) == (Verdict.PASSED, Verdict.FAILED, 100)
+    assert good.actual == pytest.approx(0.1, rel=0.01)
+
+
+def test_an_empty_metric_is_inconclusive():
+    """Nothing measured is no pass, whatever the operator."""
+    for text in ("send.p95 < 1s", "send.error_rate < 5%", "send.max < 1s"):
+        assert verdict(text, load([])).verdict is Verdict.INCONCLUSIVE
+
+
+def test_too_few_samples_support_no_quantile():
+    """p99 of 100 samples is inconclusive, and says how many it needs."""
+    result = verdict("send.p99 < 1s", load([0.1] * 100))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "needs 299 samples, 100" in result.reason
+    assert [samples_needed(q) for q in (0.95, 0.99, 0.999)] == [59, 299, 2995]
+
+
+def test_a_starved_generator_judges_nothing():
+    """What a starved generator measured neither passes nor fails."""
+    starved = load([0.1] * 100, generator=GeneratorHealth(starved="no CPU"))
+    assert verdict("send.p95 < 1s", starved).verdict is Verdict.INCONCLUSIVE
+    assert verdict("send.p95 < 1ms", starved).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_rate_not_held_cannot_pass_but_can_fail():
+    """Less load than asked proves nothing good; a breach under less load is a breach."""
+    short = load([0.1] * 100, rate_held=False)
+    assert verdict("send.p95 < 1s", short).verdict is Verdict.INCONCLUSIVE
+    assert verdict("send.p95 < 1ms", short).verdict is Verdict.FAILED
+
+
+def test_counts_that_disagree_judge_nothing():
+    """If conservation is broken, no number can be trusted."""
+    broken = load([0.1] * 100, counts=LoadCounts(scheduled=5))
+    assert verdict("send.p95 < 1s", broken).verdict is Verdict.INCONCLUSIVE
+
+
+def test_quick_failures_do_not_improve_a_percentile():
+    """Refusals count as errors, not as fast answers; time-outs count as slow ones."""
+    mixed = load([1.0] * 100)
+    refusals = Bucket()
+    refusals.response.record_many([0.001] * 900)
+    mixed.buckets[BucketKey("r", Outcome.FAILED, 0)] = refusals
+    mixed.counts.scheduled = mixed.counts.started = 1000
+    mixed.counts.failed = 900
+    assert verdict("send.med < 500ms", mixed).verdict is Verdict.FAILED
+    assert verdict("send.error_rate < 50%", mixed).actual == pytest.approx(0.9)
+    assert verdict("send.p95 < 500ms", load([3.0] * 100, Outcome.TIMED_OUT)).verdict is Verdict.FAILED
+
+
+def test_a_window_takes_only_its_seconds():
+    """Only requests that were due within the window count."""
+    result = load([0.1] * 100, second=5)
+    assert verdict("send.count >= 100", result, start=4.0, end=7.0).verdict is Verdict.PASSED
+    assert (
+        verdict("send.count >= 100", result, start=6.0, end=9.0).verdict is Verdict.INCONCLUSIVE
+        or verdict("send.count >= 100", result, start=6.0, end=9.0).actual == 0
+    )
+
+
+def test_samples_aggregate():
+    """A service's series is judged by its greatest value unless told otherwise; one never sampled is inconclusive."""
+    samples = [Sample(1, "api", "memory", 100.0), Sample(2, "api", "memory", 300.0)]
+    evidence = Evidence(samples=samples)
+    assert judge(parse_threshold("api.memory < 200B"), evidence).verdict is Verdict.FAILED
+    assert judge(parse_threshold("api.memory.avg <= 200B"), evidence).verdict is Verdict.PASSED
+    assert judge(parse_threshold("api.memory.growth < 300%"), evidence).actual == pytest.approx(2.0)
+    assert judge(parse_threshold("api.cpu < 2"), evidence).verdict is Verdict.INCONCLUSIVE
+
+
+def suite(*statuses, problem=None) -> SuiteResult:
+    outcomes = [TestOutcome(f"t{n}", status, 0.1, "boom") for n, status in enumerate(statuses)]
+    return SuiteResult("unit", "stress", 1, 0.0, 2.0, 1, 0, outcomes, problem=problem, command="pytest")
+
+
+def test_suites():
+    """Skipped tests count as nothing; a suite that broke cannot pass; one without tests is inconclusive."""
+
+    def of(result):
+        return judge(parse_threshold("unit.success_rate >= 100%"), Evidence(suites={"unit": [result]}))
+
+    assert of(suite(TestStatus.PASSED, TestStatus.SKIPPED)).verdict is Verdict.PASSED
+    assert of(suite(TestStatus.PASSED, TestStatus.FAILED)).verdict is Verdict.FAILED
+    assert of(suite(TestStatus.PASSED, problem="crashed")).verdict is Verdict.INCONCLUSIVE
+    assert of(suite()).verdict is Verdict.INCONCLUSIVE
+
+
+# ---------------------------------------------------------------------------------------------------------- recovery
+STEADY = Steady(rate=40.0, error_rate=0.0, p95=0.005, limit=0.25, healthy=frozenset({"api"}))
+TOLERANCE = FaultsTolerance()
+
+
+def history(outage=(10.0, 15.0), recovery=17.0, end=30.0, unhealthy=None) -> Timeline:
+    """40/s, all failing from the outage's begin until the recovery."""
+    pulses = {slot: Pulse(ok=4, slowest=0.005) for slot in range(int(end * 10))}
+    for slot in range(int(outage[0] * 10), int(recovery * 10)):
+        pulses[slot] = Pulse(bad=4)
+    start, stop = unhealthy or (outage[0], recovery)
+    probes = [ProbeResult(n / 10, "api", not start <= n / 10 < stop, 0.01, "") for n in range(int(end * 10))]
+    return Timeline(pulses, probes)
+
+
+@pytest.mark.parametrize("recovery", [15.0, 15.3, 17.0, 20.2])
+def test_time_to_recover_within_one_slot(recovery):
+    """Effect and recovery of a known outage are found to the slot."""
+    timeline = history(recovery=recovery)
+    assert find_effect(timeline, STEADY, 10.0, 30.0) == pytest.approx(10.0, abs=0.1)
+    found = find_recovery(timeline, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE)
+    assert found == pytest.approx(recovery, abs=0.1)
+
+
+def test_never_recovered_is_none():
+    """A system that stays broken has no time to recover."""
+    timeline = history(recovery=30.0)
+    assert find_recovery(timeline, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE) is None
+
+
+def test_silence_is_no_recovery():
+    """Slots in which nothing ended do not count as good ones."""
+    timeline = history()
+    quiet = Timeline({slot: pulse for slot, pulse in timeline.pulses.items() if slot < 150}, timeline.probes)
+    assert find_recovery(quiet, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE) is None
+
+
+def test_slow_answers_are_no_recovery():
+    """Good answers over the latency limit are not steady state."""
+    timeline = history(recovery=15.0)
+    for slot in range(150, 200):
+        timeline.pulses[slot].slowest = 1.0
+    found = find_recovery(timeline, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE)
+    assert found == pytest.approx(19.6, abs=0.5)
+
+
+def test_an_unhealthy_service_is_no_recovery():
+    """While a service that was healthy says it is not, the system is not back."""
+    timeline = history(recovery=15.0, unhealthy=(10.0, 18.0))
+    found = find_recovery(timeline, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE)
+    assert found == pytest.approx(18.0, abs=0.2)
+
+
+def test_no_fault_no_effect():
+    """A quiet history shows no effect."""
+    quiet = history(outage=(5.0, 5.0), recovery=5.0, unhealthy=(0.0, 0.0))
+    assert find_effect(quiet, STEADY, 10.0, 29.0) is None
+
+
+def record() -> ExperimentRecord:
+    return ExperimentRecord("redis killed", "service-kill", "redis", "", "", (), applied_at=10.0, reverted_at=15.0)
+
+
+def test_lying_health_is_found_and_truth_is_not_accused():
+    """Healthy while clients fail is a lie; unhealthy while they fail is the truth."""
+    lie = compare_health(history(unhealthy=(0.0, 0.0)), "api", 10.0, 17.0)
+    truth = compare_health(history(), "api", 10.0, 17.0)
+    assert lie.healthy_while_failing > 6
+    assert lying_health(record(), lie) is not None
+    assert truth.healthy_while_failing < 1
+    assert lying_health(record(), truth) is None
+
+
+# ------------------------------------------------------------------------------------------------------------- growth
+def test_growth_is_told_from_warm_up_steps_and_noise():
+    """A leak grows; noise, a warm-up that saturates and a single step do not."""
+    rng = random.Random(1)
+    noise = [rng.gauss(0, 0.3) for _ in range(24)]
+    series = {
+        "leak": [100 + 4 * n + e for n, e in enumerate(noise)],
+        "noise": [100 + e for e in noise],
+        "warm-up": [100 + 30 * (1 - 0.5**n) + e for n, e in enumerate(noise)],
+        "step": [100 + (30 if n > 15 else 0) + e for n, e in enumerate(noise)],
+    }
+    found = {name: judge_growth(values, max_growth=0.15).verdict for name, values in series.items()}
+    assert found["leak"] is GrowthVerdict.GROWS
+    assert found["noise"] is GrowthVerdict.STEADY
+    assert found["warm-up"] is not GrowthVerdict.GROWS
+    assert found["step"] is not GrowthVerdict.GROWS
+
+
+def test_few_cycles_settle_nothing():
+    """Below five cycles nothing is said either way."""
+    assert judge_growth([1, 2, 3, 4], max_growth=0.1).verdict is GrowthVerdict.UNSETTLED
+    assert judge_growth([], max_growth=0.1).verdict is GrowthVerdict.UNSETTLED
+
+
+# ------------------------------------------------------------------------------------------------------------- others
+def test_comparison_with_the_baseline():
+    """A figure that stays in tolerance passes; noise below the floor does not count; a rise above both fails."""
+    before = load([0.1] * 100)
+
+    def p95(after):
+        return compare_loads(before, load(after), {"p95": 0.2})[0].verdict
+
+    assert p95([0.11] * 100) is Verdict.PASSED
+    assert p95([0.15] * 100) is Verdict.FAILED
+    assert p95([0.15] * 10) is Verdict.INCONCLUSIVE
+    assert compare_loads(load([0.001] * 100), load([0.01] * 100), {"p95": 0.2})[0].verdict is Verdict.PASSED
+
+
+def test_memory_that_was_not_sampled_is_inconclusive():
+    """No samples, no pass."""
+    assert compare_memory([], [], ["api"], 0.2)[0].verdict is Verdict.INCONCLUSIVE
+    old, new = [Sample(1, "api", "memory", 100e6)], [Sample(2, "api", "memory", 200e6)]
+    assert compare_memory(old, new, ["api"], 0.2)[0].verdict is Verdict.FAILED
+
+
+def test_lost_writes_are_told_with_their_fault():
+    """The finding counts what was lost and says during which fault it was sent."""
+    result = LedgerResult(
+        "messages", acknowledged=100, lost=3, faults=[LedgerFault(f"k{n}", "lost", 12.0 + n, "404") for n in range(3)]
+    )
+    (finding,) = ledger_findings(result, [record()])
+    assert "3 of 100 acknowledged writes" in finding.title
+    assert "before they are stored" in finding.cause
+    assert "3 were sent during `redis killed`" in finding.evidence[0]
+
+
+def test_flakes():
+    """K of n is told with its bound: 0 of 50 is `below 5.8 %`, never `stable`."""
+    assert upper_bound(0, 50) == pytest.approx(0.058, abs=0.001)
+    assert upper_bound(5, 5) == 1.0
+    runs = [
+        suite(TestStatus.PASSED, TestStatus.FAILED if n == 2 else TestStatus.PASSED, TestStatus.FAILED)
+        for n in range(5)
+    ]
+    kinds = {test.test: (test.kind, test.failures) for test in merge_tests(runs)}
+    assert kinds == {"t0": ("none observed", 0), "t1": ("flaky", 1), "t2": ("broken", 5)}
