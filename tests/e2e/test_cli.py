@@ -1,0 +1,172 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shakedown.services.ports import free_port
+from tests.conftest import COURIER, ROOT
+
+pytestmark = pytest.mark.e2e
+SHAKEDOWN = Path(sys.executable).with_name("shakedown")
+
+
+def shakedown(*arguments, cwd=None, env=None) -> subprocess.CompletedProcess:
+    environment = {**os.environ, **(env or {})}
+    return subprocess.run([str(SHAKEDOWN), *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True,
+                          timeout=280, check=False)  # fmt: skip
+
+
+def cpu_time(*command) -> float:
+    """CPU seconds of a program; least of three, as other load only adds."""
+    times = []
+    for _ in range(3):
+        with psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            _, _, usage = os.wait4(process.pid, 0)
+            process.returncode = 0
+        times.append(usage.ru_utime + usage.ru_stime)
+    return min(times)
+
+
+def test_help_is_quick():
+    """`--help` takes less than a third of what importing Prefect takes."""
+    assert (
+        cpu_time(str(SHAKEDOWN), "--help")
+        < cpu_time(sys.executable, "-c", "import prefect, prefect.flows, prefect.tasks; prefect.flow") / 3
+    )
+
+
+def test_mistakes_end_with_2_and_without_a_traceback(tmp_path):
+    """A wrong plan, option or run is told in a sentence."""
+    (tmp_path / "plan.yaml").write_text("version: 1\nname: x\nstagess: {}\n")
+    for arguments in (
+        ("validate", "plan.yaml"),
+        ("run", "plan.yaml"),
+        ("validate", "none.yaml"),
+        ("report", "nope"),
+        ("run",),
+    ):
+        done = shakedown(*arguments, cwd=tmp_path)
+        assert done.returncode == 2, (arguments, done)
+        assert "Traceback" not in done.stderr + done.stdout
+        assert done.stderr.strip()
+
+
+def test_init_does_not_overwrite(tmp_path):
+    """A file that is there stays as it is."""
+    assert shakedown("init", cwd=tmp_path).returncode == 0
+    assert shakedown("init", cwd=tmp_path).returncode == 2
+
+
+PLAN = """\
+version: 1
+name: tiny
+services:
+  web: {{process: ["{python}", "{server}", "{{port.http}}", good], ports: {{http: 0}}, health: {{tcp: http}}}}
+scenarios:
+  get:
+    executor: {{type: constant-arrival-rate, rate: 50, duration: 3s}}
+    http: {{target: web.http, requests: [{{name: get, get: /, checks: [status == {status}]}}]}}
+stages:
+  baseline: {{scenarios: [get], thresholds: [get.p95 < 2s, get.error_rate < 1%]}}
+  stress: {{parallel: [{{use: get, rate: 100}}]}}
+"""
+
+
+def plan(tmp_path: Path, status: int = 200) -> None:
+    server = ROOT / "tests" / "integration" / "servers.py"
+    (tmp_path / "plan.yaml").write_text(PLAN.format(python=sys.executable, server=server, status=status))
+
+
+def test_a_small_run_passes(tmp_path):
+    """A plan without containers runs to its verdict; report and summary say the same; the run can be shown again."""
+    plan(tmp_path)
+    done = shakedown("run", "plan.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert done.stdout.startswith("✓ passed")
+    summary = json.loads(shakedown("report", "last", "--json", cwd=tmp_path).stdout)
+    assert (summary["verdict"], summary["status"], summary["exit_code"]) == ("passed", "finished", 0)
+    assert [stage["verdict"] for stage in summary["stages"]] == ["passed", "passed", "skipped", "skipped", "skipped"]
+    assert {(item["text"], item["verdict"]) for item in summary["thresholds"]} >= {
+        ("get.p95 < 2s", "passed"),
+        ("get.error_rate < 1%", "passed"),
+    }
+    assert "passed" in shakedown("runs", cwd=tmp_path).stdout
+
+
+def test_a_failing_baseline_stops_the_run(tmp_path):
+    """Exit 1; the later stages are skipped, with the reason."""
+    plan(tmp_path, status=201)
+    done = shakedown("run", "plan.yaml", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "get.error_rate < 1%: 100 %" in done.stdout
+    summary = json.loads(shakedown("report", "--json", cwd=tmp_path).stdout)
+    assert [stage["verdict"] for stage in summary["stages"]] == ["failed", "skipped", "skipped", "skipped", "skipped"]
+    assert "the baseline failed" in summary["stages"][1]["reason"]
+
+
+def test_a_service_that_is_not_there_is_exit_4(tmp_path):
+    """What never gets healthy could not be run."""
+    (tmp_path / "plan.yaml").write_text(
+        f'version: 1\nname: x\nservices: {{a: {{url: "http://127.0.0.1:{free_port()}", health: {{http: "http:/", within: 1s}}}}}}\n'
+        "scenarios: {s: {executor: {type: constant-vus, vus: 1, duration: 1s}, http: {target: a.http, requests: [{name: r, get: /}]}}}\n"
+        "stages: {baseline: {scenarios: [s]}}\n"
+    )
+    done = shakedown("run", "plan.yaml", cwd=tmp_path)
+    assert done.returncode == 4, done.stderr
+    assert "did not get healthy within 1 s" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_it_measured(tmp_path, number):
+    """Ctrl-C or SIGTERM: exit 130, services stopped, the run is there as interrupted."""
+    plan(tmp_path)
+    command = [str(SHAKEDOWN), "run", "plan.yaml", "--set", "scenarios.get.executor.duration=60s"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "answers/s" in line:
+                break
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, out + err
+    summary = json.loads(shakedown("report", "--json", cwd=tmp_path).stdout)
+    assert summary["status"] == "interrupted"
+    assert summary["verdict"] is None
+    journal = next((tmp_path / ".shakedown" / "runs").iterdir()) / "journal.jsonl"
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert {entry["intend"]["id"] for entry in entries if "intend" in entry} == {
+        entry["strike"] for entry in entries if "strike" in entry
+    }
+
+
+def test_kill_9_in_the_faults_stage(engine, tmp_path):
+    """Kill -9 of the whole tree: nothing of the run stays, and it is `interrupted` with what it had measured."""
+    command = [str(SHAKEDOWN), "run", str(COURIER), "--set", "stages.baseline=null", "--set", "stages.stress=null",
+               "--set", "stages.endurance=null", "--set", "stages.recovery=null"]  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        for line in process.stderr:
+            if "injected: service-kill" in line:
+                break
+        for member in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+            member.kill()
+    run = next((tmp_path / ".shakedown" / "runs").iterdir()).name
+    filters = {"label": f"shakedown.run={run}"}
+    until = time.monotonic() + 60
+    while engine.containers.list(all=True, filters=filters, ignore_removed=True) or engine.networks.list(
+        filters=filters
+    ):
+        assert time.monotonic() < until, (tmp_path / ".shakedown" / "runs" / run / "watchdog.log").read_text()
+        time.sleep(0.5)
+    assert shakedown("cleanup", cwd=tmp_path).returncode == 0
+    summary = json.loads(shakedown("report", "--json", cwd=tmp_path).stdout)
+    assert summary["status"] == "interrupted"
+    assert summary["experiments"][0]["name"] == "redis killed"
