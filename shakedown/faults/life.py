@@ -66,7 +66,7 @@ def run_fault(
     finally:
         record.revert_asked_at = clock.now()
         _revert(fault, record, context, problems, on_event)
-        if record.gone is not None and record.gone.held:
+        if (record.gone is not None and record.gone.held) or _vanished(context, record.target):
             _strike(context, intent.id, problems)
         record.error = "; ".join(problems) or None
         save(record)
@@ -116,6 +116,15 @@ def _revert(
         record.gone_at = context.clock.now()
     else:
         problems.append(f"not proved gone: {record.gone.evidence}")
+
+
+def _vanished(context: FaultContext, target: str) -> bool:
+    """Whether the target itself is gone, and with it whatever the fault did to it."""
+    try:
+        context.container(target)
+    except FaultError:
+        return True
+    return False
 
 
 def _strike(context: FaultContext, intent: str, problems: list[str]) -> None:

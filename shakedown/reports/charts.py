@@ -5,6 +5,8 @@ light and stays so in dark viewers, because the text of the charts is dark.
 """
 
 import io
+import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ GAP = 2.5  # a silence longer than this breaks a line, seconds
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999933")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 MEGA = 1e6
+LONGEST_NAME = 40
 
 
 def draw_charts(report: Report, folder: Path) -> dict[str, str]:
@@ -40,7 +43,9 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
     charts: dict[str, Callable[[Report], Figure | None]] = {
         "latency": _latency, "memory": _memory, "health": _health,
     }  # fmt: skip
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # With text kept as text, the viewer's font draws what ours has not.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for name, draw in charts.items():
             figure = draw(report)
             if figure is not None:
@@ -51,6 +56,12 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
                 (folder / f"{name}.svg").write_bytes(buffer.getvalue())
                 drawn[name] = f"{name}.svg"
     return drawn
+
+
+def _plain(name: str) -> str:
+    """A name as one short line of text that is not taken for a formula."""
+    text = re.sub(r"[\x00-\x1f\x7f]+", " ", name).strip()
+    return (text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…").replace("$", "\\$")
 
 
 def _figure(rows: int, height: float, ratios: Sequence[float] | None = None) -> "tuple[Figure, list[Axes]]":
@@ -96,7 +107,7 @@ def _mark(report: Report, axes: "Sequence[Axes]") -> None:
             axis.annotate(str(number), ((start + end) / 2, 0.9), xycoords=("data", "axes fraction"), ha="center", fontsize=9,
                           weight="bold", color="#7f1d1d")  # fmt: skip
     if numbered:
-        names = "   ".join(f"{number} {info.record.name}" for number, info in enumerate(numbered, 1))
+        names = "   ".join(f"{number} {_plain(info.record.name)}" for number, info in enumerate(numbered, 1))
         axes[-1].annotate(f"faults (hatched):  {names}     green line: recovered", (0, -0.27), xycoords="axes fraction", fontsize=8,
                           color="#7f1d1d", annotation_clip=False)  # fmt: skip
     axes[-1].set_xlabel("seconds since the run began", labelpad=2)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, NotFound, NullResource
 from docker.types import Ulimit
 
 from shakedown.errors import EngineError, GuardError, ServiceError
@@ -233,7 +233,9 @@ class ContainerRunner:
             GuardError: the engine refuses.
         """
         self._gone.set()
-        with suppress(APIError, ServiceError):  # removed by force below, whatever state it is in
+        with suppress(
+            APIError, ServiceError, NullResource
+        ):  # never made, or removed by force below, whatever state it is in
             self.container().stop(timeout=1)
         if self._follower is not None:
             self._follower.join(timeout=3)

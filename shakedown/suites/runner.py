@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -146,6 +147,7 @@ def _outcomes(report: Path, result: SuiteResult) -> list[str]:
     """Fold phases into one outcome per test; the files that could not be collected are returned."""
     uncollected: list[str] = []
     tests: dict[str, TestOutcome] = {}
+    spent: dict[str, float] = {}
     for line in report.read_text(encoding="utf-8").splitlines() if report.is_file() else ():
         try:
             entry = json.loads(line)
@@ -154,19 +156,15 @@ def _outcomes(report: Path, result: SuiteResult) -> list[str]:
         if "collect" in entry:
             uncollected.append(str(entry["collect"]))
             continue
-        known = tests.get(entry["test"])
-        status = _status(entry["phase"], entry["outcome"])
-        worst = known is not None and (
-            status is TestStatus.PASSED or known.status in (TestStatus.FAILED, TestStatus.ERROR)
-        )
-        kept = known if known is not None and worst else None
-        tests[entry["test"]] = TestOutcome(
-            test=entry["test"],
-            status=kept.status if kept else status,
-            duration=(known.duration if known else 0.0) + float(entry["duration"]),
-            message=kept.message if kept else entry["message"],
-            traceback=kept.traceback if kept else entry["traceback"],
-        )
+        test, phase, known = entry["test"], entry["phase"], tests.get(entry["test"])
+        spent[test] = spent.get(test, 0.0) + float(entry["duration"])
+        status = _status(phase, entry["outcome"])
+        if status is TestStatus.PASSED and phase != "call":
+            if known is not None:  # a good teardown changes nothing but the time
+                tests[test] = replace(known, duration=spent[test])
+            continue  # a good setup is no outcome yet: the test may hang or crash
+        if known is None or known.status is TestStatus.PASSED:
+            tests[test] = TestOutcome(test, status, spent[test], entry["message"], entry["traceback"])
     result.outcomes = list(tests.values())
     return uncollected
 

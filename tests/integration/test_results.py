@@ -1,6 +1,7 @@
 """The store on a real file: what goes in comes out, and survives."""
 
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -141,7 +142,7 @@ def test_a_report_shows_it_and_nothing_breaks_out(tmp_path):
     path = write_report(Results.open(tmp_path), "run-1", tmp_path / "report")
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# demo: ✗ failed\n\n**The system does not hold.** too slow.")
-    assert "<script>" not in text.replace("`a\\|b", "")
+    assert "<script>" not in re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", text.replace("\\`", ""))
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.endswith("|") for line in tables)
     assert "> 1.9 s" in text
