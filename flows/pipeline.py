@@ -6,10 +6,6 @@
                            └─ failed: the rest is skipped
 """
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +18,7 @@ from flows.baseline import baseline
 from flows.endurance import endurance
 from flows.faults import faults
 from flows.recovery import recovery
+from flows.signals import stop_on_signals
 from flows.stress import stress
 from shakedown.errors import ExitCode, Interrupted, PlanError, ShakedownError
 from shakedown.guard import cleanup, find_engine
@@ -90,25 +87,27 @@ def pipeline(
 def _run(options: RunOptions) -> RunSummary:
     _clean_up_after_the_dead(options.root)
     session = Session.open(options)
-    problems: list[str] = []
-    interrupted: Interrupted | None = None
-    with _stop_on_signals(session.stop):
+    interrupted = False
+    error: ShakedownError | None = None
+    with stop_on_signals(session.stop):
         try:
             _stages(session)
-        except Interrupted as error:
-            interrupted = error
-        except ShakedownError as error:  # before the first stage: the services
-            session.find("services", Finding(Severity.DOUBT, error.message, "", error.details, error.hint or ""))
-            _skip_rest(session, f"could not run: {error.message}")
-            return _close(session, Verdict.ERROR, str(error), error.exit_code, problems)
+        except Interrupted:
+            interrupted = True
+            _skip_rest(session, "interrupted")
+        except ShakedownError as caught:  # before the first stage: the services
+            error = caught
+            finding = Finding(Severity.DOUBT, caught.message, "", caught.details, caught.hint or "")
+            session.find("services", finding)
+            _skip_rest(session, f"could not run: {caught.message}")
         finally:
-            if interrupted is not None:
-                _skip_rest(session, "interrupted")
-            problems += stop_services(session.run_id)
-    if interrupted is not None:
-        return _close(session, None, "interrupted", ExitCode.INTERRUPTED, problems)
-    verdict, reason = run_verdict(session, problems)
-    return _close(session, verdict, reason, exit_code(verdict), problems)
+            problems = stop_services(session.run_id)
+        if interrupted:
+            return _close(session, None, "interrupted", ExitCode.INTERRUPTED, problems)
+        if error is not None:
+            return _close(session, Verdict.ERROR, str(error), error.exit_code, problems)
+        verdict, reason = run_verdict(session, problems)
+        return _close(session, verdict, reason, exit_code(verdict), problems)
 
 
 def _stages(session: Session) -> None:
@@ -160,20 +159,3 @@ def _clean_up_after_the_dead(root: Path) -> None:
     except ShakedownError:  # no engine: a plan with containers will say so itself
         client = None
     cleanup(runs, client)
-
-
-@contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal end the run in order: faults reverted, services stopped, results kept."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in signals}
-    for number in signals:
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,6 +6,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from flows.signals import stop_on_signals
 from shakedown.errors import Interrupted, ShakedownError
 from shakedown.session import current
 from shakedown.session.live import StageOutcome, stage_error
@@ -26,7 +27,8 @@ def carry_through(run_id: str, name: str, body: Callable[[], StageOutcome]) -> S
     session = current(run_id)
     session.begin_stage(name)
     try:
-        outcome = body()
+        with stop_on_signals(session.stop):
+            outcome = body()
     except Interrupted:
         session.end_stage(name, Verdict.INCONCLUSIVE, "interrupted")
         raise

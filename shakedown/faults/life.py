@@ -51,6 +51,7 @@ def run_fault(
         save(record)
         return
     problems: list[str] = []
+    save(record)
     try:
         record.asked_at = clock.now()
         _bounded(lambda: fault.inject(deadline), "the injection")
