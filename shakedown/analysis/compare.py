@@ -14,7 +14,7 @@ __all__ = ["compare_loads", "compare_memory"]
 
 # Below these, a relative change is the machine's own noise and nobody's concern.
 LATENCY_FLOOR = 0.025
-MEMORY_FLOOR = 32e6
+MEMORY_FLOOR = 16e6
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -56,7 +56,7 @@ def compare_loads(before: LoadResult, after: LoadResult, tolerance: Mapping[str,
 def compare_memory(
     before: Sequence[Sample], after: Sequence[Sample], services: Sequence[str], allowed: float
 ) -> list[Comparison]:
-    """Each service's mean memory against what it was; a growth below 32 MB does not count."""
+    """Each service's mean memory against what it was; a growth below 16 MB does not count."""
     found = []
     for service in services:
         old = [sample.value for sample in before if sample.source == service and sample.series == "memory"]
