@@ -8,10 +8,17 @@ import yaml
 
 from shakedown.errors import PlanProblem
 
-__all__ = ["Document", "Path", "Place", "parse_document", "show_path"]
+__all__ = ["Document", "Path", "Place", "parse_document", "parse_value", "show_path"]
 
 Path = tuple[str | int, ...]
-_VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_]\w*)(?P<default>:-(?P<value>[^}]*))?\})")
+_VARIABLE = re.compile(
+    r"\$(?:\$|\{(?P<name>[A-Za-z_]\w*)(?P<default>:-(?P<value>(?:[^}$]|\$(?!\{))*))?\}|(?P<wrong>\{[^}]*\}?))"
+)
+# A variable's value becomes a number only where that loses nothing: 0123, 1_000 and 1.10 stay texts (of a password, say).
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.(\d{0,14}[1-9]|0))?")
+# No plan nests or grows like this; an anchor inside itself, or ten layers of ten aliases, does.
+_DEEPEST = 60
+_MOST_VALUES = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +37,14 @@ class Document:
         data: mappings, lists and scalars.
         places: where each key path's key (or list item) stands.
         problems: what is wrong with the text itself.
+        variables: the environment's variables that were put in, by name.
     """
 
     file: str
     data: object = None
     places: dict[Path, Place] = field(default_factory=dict)
     problems: list[PlanProblem] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     def place(self, path: Path) -> Place | None:
         """The place of a path, or of the nearest thing around it that has one."""
@@ -85,27 +94,84 @@ def parse_document(text: str, file: str, environ: Mapping[str, str]) -> Document
             )
         )
         return document
-    except yaml.YAMLError as error:
-        document.problems.append(PlanProblem(message=f"not YAML: {error}", file=file))
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position] if isinstance(error.position, int) else ""
+        column = error.position - (before.rfind("\n") + 1) + 1
+        message = f"not YAML: the character U+{ord(text[error.position]):04X} is not allowed"
+        document.problems.append(PlanProblem(message, file=file, line=before.count("\n") + 1, column=column))
+        return document
+    except RecursionError:
+        document.problems.append(PlanProblem(f"nested too deep; at most {_DEEPEST} levels are allowed", file=file))
         return document
     if node is None:
         document.problems.append(
             PlanProblem(message="the plan is empty", file=file, hint="`shakedown init` writes one to begin with")
         )
         return document
-    document.data = _Builder(document, environ).build(node, ())
+    try:
+        document.data = _Builder(document, environ).build(node, ())
+    except _TooMuchError as error:
+        document.problems.append(document.problem(error.path, error.message))
     return document
 
 
-class _Builder:
-    """Turns a node tree into data, noting places and problems."""
+def parse_value(text: str) -> object:
+    """The value of an override: YAML in which `$` has no meaning.
 
-    def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
+    Raises:
+        ValueError: it is not YAML, or no value of a plan.
+    """
+    document = Document("--set")
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = _Builder(document, None).build(node, ()) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        raise ValueError(str(error.problem or error.context)) from None
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except _TooMuchError as error:
+        raise ValueError(error.message) from None
+    if document.problems:
+        raise ValueError(document.problems[0].message)
+    return value
+
+
+class _TooMuchError(Exception):
+    """A document that cannot be unfolded."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+        self.message = message
+
+
+class _Builder:
+    """Turns a node tree into data, noting places and problems; without an environment, `$` has no meaning."""
+
+    def __init__(self, document: Document, environ: Mapping[str, str] | None) -> None:
         self._document = document
         self._environ = environ
         self._constructor = yaml.SafeLoader("")
+        self._open: set[int] = set()
+        self._built = 0
 
     def build(self, node: yaml.Node, path: Path) -> object:
+        self._built += 1
+        if id(node) in self._open:
+            raise _TooMuchError(path, "an anchor (&) contains itself (*)")
+        if len(path) > _DEEPEST:
+            raise _TooMuchError(path[:1], f"nested too deep; at most {_DEEPEST} levels are allowed")
+        if self._built > _MOST_VALUES:
+            raise _TooMuchError(path[:1], f"more than {_MOST_VALUES} values, aliases unfolded")
+        self._open.add(id(node))
+        try:
+            return self._build(node, path)
+        finally:
+            self._open.discard(id(node))
+
+    def _build(self, node: yaml.Node, path: Path) -> object:
         self._document.places.setdefault(path, Place(node.start_mark.line + 1, node.start_mark.column + 1))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -123,8 +189,15 @@ class _Builder:
                     built = self.build(part, path)
                     if isinstance(built, dict):
                         merged = {**built, **merged}
+                    else:
+                        self._document.problems.append(
+                            self._document.problem(path, "`<<` merges mappings alone", "give it an alias of a mapping")
+                        )
                 continue
-            key = str(key_node.value)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._document.problems.append(self._document.problem(path, "a key must be a plain text"))
+                continue
+            key = self._clean(str(key_node.value), path)
             here = (*path, key)
             if key in result:
                 self._document.places[here] = Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
@@ -137,28 +210,46 @@ class _Builder:
 
     def _scalar(self, node: yaml.Node, path: Path) -> object:
         text = str(node.value)
-        if "$" not in text:
-            return self._construct(node)
+        if self._environ is None or "$" not in text:
+            return self._construct(node, path)
         replaced = _VARIABLE.sub(lambda match: self._variable(match, path), text)
         if getattr(node, "style", None) is None and replaced != text:  # plain: the type is that of the new text
             tag: str = self._constructor.resolve(yaml.ScalarNode, replaced, (True, False))  # type: ignore[no-untyped-call]
-            return self._construct(yaml.ScalarNode(tag, replaced))
-        return replaced
+            exact = tag.rpartition(":")[2] not in ("int", "float", "bool") or replaced in ("true", "false")
+            if exact or _NUMBER.fullmatch(replaced):
+                return self._construct(yaml.ScalarNode(tag, replaced), path)
+        return self._clean(replaced, path)
 
-    def _construct(self, node: yaml.Node) -> object:
-        if node.tag == "tag:yaml.org,2002:timestamp":  # a date is a text to us
-            return str(node.value)
+    def _construct(self, node: yaml.Node, path: Path) -> object:
+        """A scalar's value; what is no text, number, truth value or null (a date, say) is a text to us."""
         try:
-            return self._constructor.construct_object(node, deep=True)
-        except yaml.YAMLError:
-            return str(node.value)
+            value = self._constructor.construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError):
+            value = None if node.value is None else str(node.value)
+        if value is None or isinstance(value, int | float):
+            return value
+        return self._clean(value if isinstance(value, str) else str(node.value), path)
+
+    def _clean(self, text: str, path: Path) -> str:
+        """The text, without what no file or socket could carry."""
+        if not any("\ud800" <= letter <= "\udfff" for letter in text):
+            return text
+        self._document.problems.append(self._document.problem(path, "a text holds half of a character (a surrogate)"))
+        return text.encode("utf-8", "replace").decode()
 
     def _variable(self, match: re.Match[str], path: Path) -> str:
         name = match["name"]
+        if match["wrong"] is not None:
+            hint = "a dollar sign that means itself is written $$; variables do not stand inside variables"
+            message = f"not a variable: `${match['wrong']}`; write ${{NAME}} or ${{NAME:-default}}"
+            self._document.problems.append(self._document.problem(path, message, hint))
+            return ""
         if name is None:
             return "$"
-        if name in self._environ and (self._environ[name] or not match["default"]):
-            return self._environ[name]
+        environ = self._environ or {}
+        if name in environ and (environ[name] or not match["default"]):
+            self._document.variables[name] = environ[name]
+            return environ[name]
         if match["default"]:
             return match["value"] or ""
         self._document.problems.append(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shakedown.plan.values import Duration
+from shakedown.plan.values import Duration, Port
 
 __all__ = [
     "FaultPlan",
@@ -19,7 +19,7 @@ __all__ = [
 class FaultModel(BaseModel):
     """The base of every fault: where it acts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     target: str  # a service of the plan
 
 
@@ -49,7 +49,7 @@ class NetworkLatency(FaultModel):
     type: Literal["network-latency"]
     latency: Duration = Field(gt=0)
     jitter: Duration = 0.0
-    ports: list[int] = []  # default: all ports of the plan's service, and its health port
+    ports: list[Port] = []  # default: all ports of the plan's service, and its health port
 
 
 class NetworkPartition(FaultModel):

@@ -6,17 +6,18 @@ Strict: an unknown key is an error. Durations are float seconds, sizes int bytes
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from shakedown.plan.faults import FaultPlan
-from shakedown.plan.values import Duration, Name, Share, Size
+from shakedown.plan.values import Duration, Name, Port, Share, Size
 
 
 class PlanModel(BaseModel):
     """The base of every model of a plan: unknown keys are errors, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 # --------------------------------------------------------------------------------------------------------- services
@@ -24,12 +25,12 @@ class Health(PlanModel):
     """How to see that a service is up; exactly one of http, tcp, command, docker."""
 
     http: str | None = None  # "port-name:/path": a 2xx answer
-    tcp: int | str | None = None  # a port number inside the container, or a port's name
+    tcp: Port | str | None = None  # a port number inside the container, or a port's name
     command: list[str] | str | None = None  # inside the container (docker) or on the host (process); exit code 0
     docker: bool = False  # the image's own HEALTHCHECK
-    within: Duration = 30.0
-    interval: Duration = 0.25
-    timeout: Duration = 2.0
+    within: Duration = Field(default=30.0, gt=0)
+    interval: Duration = Field(default=0.25, gt=0)
+    timeout: Duration = Field(default=2.0, gt=0)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -55,10 +56,15 @@ class Metrics(PlanModel):
     series: list[str] = []
 
 
-class Secret(PlanModel):
-    """A value that must never reach a log, database or report."""
+def _as_text(value: object) -> object:
+    """A secret of digits alone, which YAML reads as a number, is a text all the same."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
-    value: str
+
+class Secret(PlanModel):
+    """A value that must never reach a log, database or report; with `secret: false`, one that may."""
+
+    value: Annotated[str, BeforeValidator(_as_text)]
     secret: bool = True
 
 
@@ -85,7 +91,7 @@ class ServiceBase(PlanModel):
 
     environment: dict[str, str | int | float | bool | Secret] = {}
     depends_on: list[str] = []
-    ports: dict[Name, int] = {}  # name -> port that the service listens on
+    ports: dict[Name, Port] = {}  # name -> port that the service listens on
     health: Health | None = None
     metrics: Metrics | None = None
     stop_grace: Duration = 5.0
@@ -129,17 +135,30 @@ class ExternalService(ServiceBase):
     url: str
     allow: bool = False
 
+    @field_validator("url")
+    @classmethod
+    def _with_a_host(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            whole = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+        except ValueError:  # brackets that do not close, a port beyond 65535
+            whole = False
+        if not whole:
+            raise ValueError("not an address; write http://127.0.0.1:8000 or https://name")
+        return url
 
+
+# The tags of unions stand in the places of errors; in angle brackets, none is ever taken for a key of the plan.
 def _service_kind(value: object) -> str:
     if isinstance(value, dict):
-        return "process" if "process" in value else "external" if "url" in value else "docker"
-    return {"ProcessService": "process", "ExternalService": "external"}.get(type(value).__name__, "docker")
+        return "<process>" if "process" in value else "<external>" if "url" in value else "<docker>"
+    return {"ProcessService": "<process>", "ExternalService": "<external>"}.get(type(value).__name__, "<docker>")
 
 
 Service = Annotated[
-    Annotated[DockerService, Tag("docker")]
-    | Annotated[ProcessService, Tag("process")]
-    | Annotated[ExternalService, Tag("external")],
+    Annotated[DockerService, Tag("<docker>")]
+    | Annotated[ProcessService, Tag("<process>")]
+    | Annotated[ExternalService, Tag("<external>")],
     Discriminator(_service_kind),
 ]
 
@@ -150,8 +169,8 @@ class ConstantArrivalRate(PlanModel):
 
     type: Literal["constant-arrival-rate"]
     rate: float = Field(gt=0)  # iterations per time_unit
-    time_unit: Duration = 1.0
-    duration: Duration
+    time_unit: Duration = Field(default=1.0, gt=0)
+    duration: Duration = Field(gt=0)
     max_vus: int = Field(default=200, gt=0)  # most iterations in flight at once
     overload: Literal["queue", "drop"] = "queue"  # when max_vus are busy: start late (lag counted) or drop (counted)
     graceful_stop: Duration = 10.0
@@ -162,7 +181,7 @@ class ConstantVus(PlanModel):
 
     type: Literal["constant-vus"]
     vus: int = Field(gt=0)
-    duration: Duration
+    duration: Duration = Field(gt=0)
     think_time: Duration = 0.0
     graceful_stop: Duration = 10.0
 
@@ -191,7 +210,7 @@ class Request(PlanModel):
     json_: object | None = Field(default=None, alias="json")
     body: str | None = None
     form: dict[str, str] | None = None
-    timeout: Duration = 10.0
+    timeout: Duration = Field(default=10.0, gt=0)
     checks: list[str] = []  # see plan.checks; with none, any status below 400 is a success
     ledger: Name | None = None
     key: str | None = None  # the ledger key: a template, default: the "id" of the JSON body
@@ -251,7 +270,7 @@ class Suite(PlanModel):
     python: str | None = None  # interpreter; default: the one Shakedown runs under
     args: list[str] = []
     environment: dict[str, str | Secret] = {}
-    timeout: Duration = 600.0
+    timeout: Duration = Field(default=600.0, gt=0)
     optional: bool = False  # absent path or interpreter: skipped and said so, instead of a plan error
 
 
@@ -265,7 +284,7 @@ class LedgerRead(PlanModel):
     target: str
     checks: list[str] = ["status == 200"]
     copies: str | None = None
-    timeout: Duration = 5.0
+    timeout: Duration = Field(default=5.0, gt=0)
 
 
 class Ledger(PlanModel):
@@ -273,8 +292,8 @@ class Ledger(PlanModel):
 
     read: LedgerRead
     within: Duration = 30.0  # acknowledged writes must be found within this time of the read's begin
-    lost: int = 0
-    duplicated: int = 0
+    lost: int = Field(default=0, ge=0)
+    duplicated: int = Field(default=0, ge=0)
 
 
 # ----------------------------------------------------------------------------------------------------------- stages
@@ -284,7 +303,7 @@ class UseScenario(PlanModel):
     use: str
     rate: float | None = Field(default=None, gt=0)
     vus: int | None = Field(default=None, gt=0)
-    duration: Duration | None = None
+    duration: Duration | None = Field(default=None, gt=0)
     max_vus: int | None = Field(default=None, gt=0)
     label: Name | None = None  # how thresholds call it when a stage uses one scenario twice; default: its name
 
@@ -300,11 +319,13 @@ class UseSuite(PlanModel):
 
 def _use_kind(value: object) -> str:
     if isinstance(value, dict):
-        return "suite" if "suite" in value else "scenario"
-    return "suite" if isinstance(value, UseSuite) else "scenario"
+        return "<suite>" if "suite" in value else "<scenario>"
+    return "<suite>" if isinstance(value, UseSuite) else "<scenario>"
 
 
-Use = Annotated[Annotated[UseScenario, Tag("scenario")] | Annotated[UseSuite, Tag("suite")], Discriminator(_use_kind)]
+Use = Annotated[
+    Annotated[UseScenario, Tag("<scenario>")] | Annotated[UseSuite, Tag("<suite>")], Discriminator(_use_kind)
+]
 
 
 def _as_use(value: object) -> object:
@@ -347,7 +368,7 @@ class EnduranceStage(PlanModel):
     repeat: int = Field(gt=0)
     run: list[Use] = Field(min_length=1)
     leaks: list[Annotated[Leak, BeforeValidator(_as_leak)]] = []
-    flaky_tests: int = 0  # most tests that may fail in some repetitions
+    flaky_tests: int = Field(default=0, ge=0)  # most tests that may fail in some repetitions
     settle: Duration = 1.0  # idle time before each repetition's resources are read
     thresholds: list[str] = []
 

@@ -1,12 +1,12 @@
 """Profiles and overrides: how one plan serves a smoke test and a long night."""
 
 import difflib
+import math
+import re
 from collections.abc import Callable, Sequence
 
-import yaml
-
 from shakedown.errors import PlanProblem
-from shakedown.plan.document import Document, Path, show_path
+from shakedown.plan.document import Document, Path, parse_value, show_path
 from shakedown.units import parse_duration
 
 __all__ = ["apply_overrides", "apply_profile", "nearest", "profile_names"]
@@ -23,6 +23,11 @@ def nearest(word: str, choices: Sequence[str]) -> str | None:
 
 def _one_of(choices: Sequence[str]) -> str:
     return f"one of {', '.join(choices)}" if choices else "nothing"
+
+
+def _usable(factor: float) -> bool:
+    """Whether a scale is above zero and small enough that what it scales stays a number."""
+    return 0 < factor <= 1e9 and math.isfinite(factor)
 
 
 def profile_names(document: Document) -> list[str]:
@@ -63,8 +68,10 @@ def check_profiles(document: Document) -> list[PlanProblem]:
                                 here, f"unknown key `{scale}`; allowed: {', '.join(SCALES)}", nearest(scale, SCALES)
                             )
                         )
-                    elif not isinstance(factor, int | float) or isinstance(factor, bool) or factor <= 0:
-                        found.append(document.problem(here, f"a scale must be a number above zero, not {factor!r}"))
+                    elif not isinstance(factor, int | float) or isinstance(factor, bool) or not _usable(factor):
+                        found.append(
+                            document.problem(here, f"a scale must be a number above zero, at most 1e9, not {factor!r}")
+                        )
     return found
 
 
@@ -113,7 +120,7 @@ def _scale(data: dict[str, object], scale: dict[str, float]) -> None:
             return
         try:
             mapping[key] = read(mapping[key]) * factor
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return
 
     def use(mapping: object) -> None:
@@ -132,8 +139,15 @@ def _scale(data: dict[str, object], scale: dict[str, float]) -> None:
         use(stage.get("load"))
         for experiment in stage["experiments"] if isinstance(stage.get("experiments"), list) else ():
             times(experiment, "hold", duration, parse_duration)
-        if repeat != 1.0 and isinstance(stage.get("repeat"), int):
-            stage["repeat"] = max(1, round(stage["repeat"] * repeat))
+        if repeat != 1.0 and (times_now := _whole(stage.get("repeat"))):
+            stage["repeat"] = max(1, round(times_now * repeat))
+
+
+def _whole(value: object) -> int | None:
+    """A positive whole number, as a number or (from a quoted variable) as a text of digits."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**9 else None
 
 
 def _values(mapping: object) -> list[object]:
@@ -153,8 +167,8 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> list[PlanPr
             )
             continue
         try:
-            value = yaml.safe_load(value_text)
-        except yaml.YAMLError as error:
+            value = parse_value(value_text)
+        except ValueError as error:
             found.append(PlanProblem(f"the value is not YAML: {error}", key=path_text, file="--set"))
             continue
         problem = _set(document, path_text.split("."), value)
@@ -170,7 +184,7 @@ def _set(document: Document, steps: list[str], value: object) -> PlanProblem | N
         last = position == len(steps) - 1
         where = show_path(tuple(path)) or "the plan"
         if isinstance(here, list):
-            if not step.isdigit() or int(step) >= len(here):
+            if not re.fullmatch(r"[0-9]{1,9}", step) or int(step) >= len(here):
                 return PlanProblem(
                     f"no item {step!r} in {where}, which has {len(here)}", key=".".join(steps), file="--set"
                 )

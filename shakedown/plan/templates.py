@@ -25,10 +25,11 @@ def template_problem(text: str, names: frozenset[str]) -> str | None:
     if is_constant(text):
         return None
     try:
-        tree = environment().parse(text)
-    except TemplateError as error:
-        return f"not a template: {error}"
-    unknown = sorted(meta.find_undeclared_variables(tree) - names)
+        found = environment()
+        unknown = sorted(meta.find_undeclared_variables(found.parse(text)) - names - set(found.globals))
+        found.from_string(text)  # unknown filters and tests show only here
+    except (TemplateError, SyntaxError, ValueError, OverflowError, RecursionError) as error:
+        return f"not a template: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
     if unknown:
         return f"the template uses `{unknown[0]}`, which it has not; it has {', '.join(sorted(names))}"
     return None
