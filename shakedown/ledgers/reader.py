@@ -1,11 +1,13 @@
 """Every acknowledged write read back: lost, duplicated, or where it should be.
 
 A key that cannot be read because the system does not answer is *not* lost: it is unreadable, and a ledger with
-unreadable keys cannot be judged. Lost is what the system itself says it does not have.
+unreadable keys cannot be judged. Lost is what the system itself says it does not have: "not found", or a success
+without it. A limit on requests, a refused log-in or a redirect says nothing about the key.
 """
 
 import asyncio
 import json
+import math
 import threading
 import time
 from collections.abc import Iterable
@@ -25,6 +27,9 @@ __all__ = ["read_back"]
 CONCURRENCY = 16
 LISTED = 100
 SERVER_ERROR = 500
+NOT_FOUND, GONE = 404, 410
+GIVE_UP = 48  # reads in a row without an answer, after `within`: the rest would each wait for its time-out too
+_WEIGHT = {Acknowledgement.REFUSED: 0, Acknowledgement.UNKNOWN: 1, Acknowledgement.ACKNOWLEDGED: 2}
 RETRY_AFTER = 0.25
 
 
@@ -60,7 +65,8 @@ def read_back(
     writes: dict[str, LedgerEntry] = {}
     for entry in entries:
         known = writes.get(entry.key)
-        if known is None or known.outcome is not Acknowledgement.ACKNOWLEDGED:  # once acknowledged, always expected
+        # Once acknowledged, always expected; once unknown, a later refusal ("is there already") does not settle it.
+        if known is None or _WEIGHT[entry.outcome] > _WEIGHT[known.outcome]:
             writes[entry.key] = entry
     for entry in writes.values():
         result.acknowledged += entry.outcome is Acknowledgement.ACKNOWLEDGED
@@ -85,7 +91,7 @@ def read_back(
     if stop.is_set():
         result.problem = "the reading was interrupted"
     elif result.unreadable:
-        example = next(item.detail for item in found.values() if item.copies is None)
+        example = next((item.detail for item in found.values() if item.copies is None), "no answer")
         result.problem = f"{result.unreadable} keys could not be read at all: {example}"
     result.end = clock.now()
     return result
@@ -118,9 +124,13 @@ async def _read_all(
     until = time.monotonic() + ledger.within
     found: dict[str, _Found] = {}
     work = iter(wanted)
+    unanswered = 0
 
     async def reader(client: httpx.AsyncClient) -> None:
+        nonlocal unanswered
         for entry in work:
+            if unanswered >= GIVE_UP:
+                return
             path = template.render(key=entry.key)
             while not stop.is_set():
                 state = await _read_one(client, path, ledger, checks)
@@ -128,7 +138,9 @@ async def _read_all(
                 settled = state.copies is not None and state.copies > 0
                 # An unknown write that is not there is as right as one that is: no need to wait for it.
                 patient = entry.outcome is Acknowledgement.ACKNOWLEDGED or state.copies is None
-                if settled or not patient or time.monotonic() > until:
+                late = time.monotonic() > until
+                unanswered = unanswered + 1 if late and state.copies is None else 0
+                if settled or not patient or late:
                     break
                 await asyncio.sleep(RETRY_AFTER)
 
@@ -144,7 +156,7 @@ async def _read_one(client: httpx.AsyncClient, path: str, ledger: Ledger, checks
     begun = time.monotonic()
     try:
         response = await client.get(path)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return _Found(None, f"{type(error).__name__}: {error}")
     if response.status_code >= SERVER_ERROR:
         return _Found(None, f"HTTP {response.status_code}")
@@ -152,6 +164,8 @@ async def _read_one(client: httpx.AsyncClient, path: str, ledger: Ledger, checks
     answer = _Answer(response.status_code, headers, response.content, time.monotonic() - begun)
     wrong = checks.failed(answer)
     if wrong is not None:
+        if not (response.is_success or response.status_code in (NOT_FOUND, GONE)):
+            return _Found(None, f"HTTP {response.status_code}")
         return _Found(0, f"HTTP {response.status_code}: `{wrong}` does not hold")
     if ledger.read.copies is None:
         return _Found(1, "found")
@@ -163,4 +177,5 @@ async def _read_one(client: httpx.AsyncClient, path: str, ledger: Ledger, checks
         return _Found(0, f"the answer has no `{ledger.read.copies}`")
     if isinstance(value, list):
         return _Found(len(value), f"{len(value)} in `{ledger.read.copies}`")
-    return _Found(int(value) if isinstance(value, int | float) else 1, f"`{ledger.read.copies}` is {value!r}")
+    copies = int(value) if isinstance(value, int | float) and math.isfinite(value) else 1
+    return _Found(copies, f"`{ledger.read.copies}` is {value!r}")

@@ -4,7 +4,7 @@ Tab-separated lines: `>` key time (about to be sent) and `<` key time outcome. T
 are escaped.
 """
 
-from io import TextIOWrapper
+from io import SEEK_END, TextIOWrapper
 from pathlib import Path
 
 from shakedown.records.ledger import Acknowledgement
@@ -34,12 +34,23 @@ def unescape(text: str) -> str:
     return "".join(out)
 
 
+def _ends_torn(path: Path) -> bool:
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, SEEK_END)
+        return file.read(1) != b"\n"
+
+
 class LedgerWriter:
     """The notes of one load worker for one ledger."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        torn = _ends_torn(path)
         self._file: TextIOWrapper = path.open("a", encoding="utf-8", newline="\n")
+        if torn:  # the half line of a killed worker must not swallow the first of ours
+            self._file.write("\n")
 
     def sent(self, key: str, at: float) -> None:
         """About to be sent; reaches the disk's cache before the request reaches the network."""

@@ -5,6 +5,7 @@ due is released. A timer's own time is never trusted (uvloop's fire early as wel
 """
 
 import asyncio
+import math
 import ssl
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from shakedown.errors import LoadError
 from shakedown.ledgers.writer import LedgerWriter
 from shakedown.load.recorder import Recorder
 from shakedown.load.requests import Context, PreparedRequest, prepare, read_rows
@@ -34,18 +36,19 @@ class Engine:
     """One worker's share of a load.
 
     Args:
-        start: when the schedule begins (monotonic).
         emit: takes a delta.
+
+    Raises:
+        LoadError: the data file cannot be read.
     """
 
     def __init__(
-        self, spec: LoadSpec, shard: int, start: float, emit: Callable[[LoadDelta], None],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:  # fmt: skip
+        self, spec: LoadSpec, shard: int, emit: Callable[[LoadDelta], None], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.spec = spec
         self.loop = loop
-        self._shard, self._start, self._emit = shard, start, emit
-        self._end = start + spec.duration
+        self._shard, self._emit = shard, emit
+        self._start, self._end = 0.0, math.inf
         rows = read_rows(Path(spec.data_file)) if spec.data_file else []
         self.context = Context(spec.seed * 1000 + shard, rows, spec.data_order)
         self.recorder = Recorder(spec.label)
@@ -61,8 +64,10 @@ class Engine:
         self._idle: list[Slot] = []
         self._queue: deque[tuple[float, int]] = deque()
         self._in_flight = 0
-        self._iteration = 0
+        self._iteration = shard  # the next one's number: from 0, and no two shards use the same
         self._stopping = False
+        self._over = False
+        self._failure: LoadError | None = None
         self._wake = asyncio.Event()
         self.lateness = Histogram()  # of the generator itself: how late the loop came to do what was due
 
@@ -71,8 +76,16 @@ class Engine:
         return monotonic - self.spec.origin
 
     # -------------------------------------------------------------------------------------------------------- running
-    async def run(self) -> None:
-        """The whole share, from the first arrival to the last answer or the end of the graceful stop."""
+    async def run(self, start: float) -> None:
+        """The whole share, from the first arrival to the last answer or the end of the graceful stop.
+
+        Args:
+            start: when the schedule begins (monotonic).
+
+        Raises:
+            LoadError: a request could not be made from its template.
+        """
+        self._start, self._end = start, start + self.spec.duration
         ticks = [asyncio.create_task(self._tick_timeouts()), asyncio.create_task(self._tick_deltas())]
         try:
             await self._sleep_until(self._start)
@@ -90,6 +103,13 @@ class Engine:
         for ledger in self.ledgers.values():
             ledger.close()
         self._emit(self.recorder.take(self.at(time.monotonic())))
+        if self._failure is not None:
+            raise self._failure
+
+    def give_up(self, failure: LoadError) -> None:
+        """End the load: it cannot be done as the plan has it."""
+        self._failure = self._failure or failure
+        self.stop()
 
     def stop(self) -> None:
         """End the arrivals now; what is under way may finish within the graceful stop."""
@@ -106,7 +126,7 @@ class Engine:
         shards = self.spec.workers
         rate = executor.rate / executor.time_unit
         schedule = ArrivalSchedule(self._start, rate, self.spec.duration, self._shard, shards)
-        capacity = max(executor.max_vus // shards, 1)
+        capacity = max(self._share(executor.max_vus), 1)
         while not self._stopping:
             due = schedule.due()
             if due is None:
@@ -117,19 +137,17 @@ class Engine:
                 continue
             self.lateness.record(now - due)
             schedule.advance()
-            self._iteration += 1
-            self.recorder.counts.scheduled += 1
+            iteration = self._scheduled()
             slot = self._free_slot(capacity)
             if slot is not None:
-                self._release(slot, due, self._iteration)
+                self._release(slot, due, iteration)
             elif executor.overload == "drop":
                 self.recorder.counts.dropped += 1
             else:
-                self._queue.append((due, self._iteration))
+                self._queue.append((due, iteration))
 
     async def _closed_model(self, executor: ConstantVus) -> None:
-        share = executor.vus // self.spec.workers + (self._shard < executor.vus % self.spec.workers)
-        for _ in range(share):
+        for _ in range(self._share(executor.vus)):
             slot = Slot(len(self._slots), self)
             self._slots.append(slot)
             self._next_closed(slot)
@@ -140,9 +158,17 @@ class Engine:
     def _next_closed(self, slot: Slot) -> None:
         if self._stopping or time.monotonic() >= self._end:
             return
-        self._iteration += 1
+        self._release(slot, time.monotonic(), self._scheduled())
+
+    def _share(self, vus: int) -> int:
+        return vus // self.spec.workers + (self._shard < vus % self.spec.workers)
+
+    def _scheduled(self) -> int:
+        """One more iteration is due; its number."""
+        number = self._iteration
+        self._iteration += self.spec.workers
         self.recorder.counts.scheduled += 1
-        self._release(slot, time.monotonic(), self._iteration)
+        return number
 
     def _free_slot(self, capacity: int) -> Slot | None:
         if self._idle:
@@ -158,8 +184,12 @@ class Engine:
         self._begin(slot, due, iteration)
 
     def _begin(self, slot: Slot, due: float, iteration: int) -> None:
-        now = time.monotonic()
         counts = self.recorder.counts
+        if self._over:  # it left the queue in the very moment in which the load was cut off
+            self._in_flight -= 1
+            counts.dropped += 1
+            return
+        now = time.monotonic()
         counts.started += 1
         counts.on_time += now <= self._end
         self.recorder.lag(self.at(due), self.at(now))
@@ -196,10 +226,11 @@ class Engine:
             await self._sleep_until(min(until, time.monotonic() + 0.05))
         self.recorder.counts.dropped += len(self._queue)
         self._queue.clear()
-        self._stopping = True
+        self._stopping = self._over = True
         for slot in self._slots:
             if slot.busy:
                 slot.cancel()
+        await asyncio.sleep(0)  # iterations on their way from the queue to a slot come to see that it is over
 
     async def _sleep_until(self, instant: float) -> None:
         """Sleep until about `instant`, less when `stop` comes; the caller looks at the clock itself."""
@@ -239,11 +270,17 @@ class Engine:
             self._emit(self.recorder.take(self.at(time.monotonic())))
 
     async def _tick_lag(self) -> None:
-        """How late the loop itself is; in a closed model nothing else would show it."""
+        """How late the loop itself is; in a closed model nothing else would show it.
+
+        The ticks keep a schedule like any open model's: a loop that froze for a second missed fifty of them, not one.
+        """
+        due = time.monotonic() + LAG_TICK
         while True:
-            before = time.monotonic()
-            await asyncio.sleep(LAG_TICK)
-            self.lateness.record(max(time.monotonic() - before - LAG_TICK, 0.0))
+            await asyncio.sleep(max(due - time.monotonic(), 0.001))
+            now = time.monotonic()
+            while due <= now:
+                self.lateness.record(now - due)
+                due += LAG_TICK
 
 
 def cpu_seconds() -> float:

@@ -61,6 +61,7 @@ class HttpConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._bounded = False
         self._done = False
+        self._reusable = False
 
     @property
     def usable(self) -> bool:
@@ -94,11 +95,18 @@ class HttpConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail("protocol", "the server switched protocols")
+            return
         except httptools.HttpParserError as error:
-            self._fail("protocol", f"not HTTP: {error}")
-        else:
-            if self._in_headers and self._head_bytes > HEADER_LIMIT and self._busy:
-                self._fail("protocol", f"more than {HEADER_LIMIT} bytes of headers")
+            if not self._done:
+                self._fail("protocol", f"not HTTP: {error}")
+                return
+            self._reusable = False
+        # Told only now, and never from within the parser: it would take an error of the listener's for one of the
+        # server's, and go on with what follows the answer as if it belonged to the next one.
+        if self._done:
+            self._finish(reusable=self._reusable)
+        elif self._in_headers and self._head_bytes > HEADER_LIMIT:
+            self._fail("protocol", f"more than {HEADER_LIMIT} bytes of headers")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -113,7 +121,13 @@ class HttpConnection(asyncio.Protocol):
             self._fail("closed", f"the server closed the connection {where}")
 
     # ------------------------------------------------------------------------------------------------- from httptools
+    def on_message_begin(self) -> None:
+        if self._done:  # a second answer to one request: whatever comes here next cannot be told apart
+            self._reusable = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._done:
+            return
         lower = name.lower()
         if lower in (b"content-length", b"transfer-encoding"):
             self._bounded = True
@@ -121,6 +135,8 @@ class HttpConnection(asyncio.Protocol):
             self._answer.headers[lower.decode("latin-1")] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        if self._done:
+            return
         status = self._parser.get_status_code()
         if status < FIRST_FINAL_STATUS:  # 100 Continue and the like: the answer is still to come
             return
@@ -128,9 +144,12 @@ class HttpConnection(asyncio.Protocol):
         self._answer.status = status
         if self._head:
             self._done = True
-            self._finish(reusable=False)
+            self._reusable = self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
+        if self._done:
+            self._reusable = False
+            return
         self._answer.size += len(data)
         if self._keep_body and self._kept < BODY_LIMIT:
             self._chunks.append(data)
@@ -139,12 +158,10 @@ class HttpConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if not self._in_headers and not self._done:
             self._done = True
-            self._finish(reusable=self._parser.should_keep_alive())
+            self._reusable = self._parser.should_keep_alive()
 
     # -------------------------------------------------------------------------------------------------------- endings
     def _finish(self, *, reusable: bool) -> None:
-        if not self._busy:
-            return
         self._busy = False
         answer = self._answer
         answer.body = b"".join(self._chunks)

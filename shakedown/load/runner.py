@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -22,18 +23,21 @@ RATE_HELD = 0.99
 # had no CPU left.
 LATE = 0.1
 BUSY = 0.9
+ROUNDING = 1e-3
 
 
 @dataclass(slots=True)
 class _Worker:
     process: "subprocess.Popen[str]"
     thread: threading.Thread | None = None
+    hearing: threading.Thread | None = None
     cpu: float = 0.0
     lag: float = 0.0
     end: float = 0.0
     done: bool = False
     failure: str = ""
-    stderr: list[str] = field(default_factory=list)
+    listener: Exception | None = None  # what went wrong on our side with what it sent
+    stderr: deque[str] = field(default_factory=lambda: deque(maxlen=5))
 
 
 class LoadHandle:
@@ -75,6 +79,8 @@ class LoadHandle:
         self._start = time.monotonic() + HEAD_START
         for worker in self._workers:
             self._tell(worker, f"go {self._start!r}")
+            worker.hearing = threading.Thread(target=self._hear, args=(worker,), name="load-errors", daemon=True)
+            worker.hearing.start()
             worker.thread = threading.Thread(target=self._read, args=(worker,), name="load-reader", daemon=True)
             worker.thread.start()
 
@@ -88,6 +94,8 @@ class LoadHandle:
             timer.cancel()
         if line.strip() != "ready":
             self.kill()
+            if line.startswith("failed "):
+                raise LoadError(json.loads(line.partition(" ")[2]))
             _, errors = worker.process.communicate()
             raise LoadError(f"a load worker of `{self.spec.label}` did not start", details=errors.splitlines()[-5:])
 
@@ -103,20 +111,35 @@ class LoadHandle:
     def _read(self, worker: _Worker) -> None:
         assert worker.process.stdout is not None  # noqa: S101 - PIPE
         for line in worker.process.stdout:
-            word, _, rest = line.partition(" ")
-            if word == "delta":
-                delta = decode_delta(rest)
-                with self._lock:
-                    merge_parts(self._total, delta)
-                self._on_delta(delta)
-            elif word == "done":
-                health = json.loads(rest)
-                worker.cpu, worker.lag, worker.end, worker.done = health["cpu"], health["lag_p99"], health["end"], True
-            elif word == "failed":
-                worker.failure = json.loads(rest)
-        if worker.process.stderr is not None:
-            worker.stderr = worker.process.stderr.read().splitlines()[-5:]
+            if not line.endswith("\n"):  # torn: it died while it spoke
+                break
+            try:
+                self._take(worker, line)
+            except Exception as error:  # noqa: BLE001 - kept for `wait`; unread, the worker would choke on its full pipe
+                worker.listener = worker.listener or error
         worker.process.wait()
+        if worker.hearing is not None:
+            worker.hearing.join(1)
+
+    def _take(self, worker: _Worker, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word == "delta":
+            delta = decode_delta(rest)
+            with self._lock:
+                merge_parts(self._total, delta)
+            self._on_delta(delta)
+        elif word == "done":
+            health = json.loads(rest)
+            worker.cpu, worker.lag, worker.end, worker.done = health["cpu"], health["lag_p99"], health["end"], True
+        elif word == "failed":
+            worker.failure = json.loads(rest)
+
+    @staticmethod
+    def _hear(worker: _Worker) -> None:
+        """Keep the last lines of what a worker complains of; unread, they would block it."""
+        assert worker.process.stderr is not None  # noqa: S101 - PIPE
+        for line in worker.process.stderr:
+            worker.stderr.append(line.rstrip("\n"))
 
     def stop(self) -> None:
         """End the arrivals now; `wait` then returns within the graceful stop."""
@@ -137,7 +160,8 @@ class LoadHandle:
             stop: when set, the load is interrupted.
 
         Raises:
-            LoadError: a worker could not do its job at all (a data file that cannot be read).
+            LoadError: a worker could not do its job at all (a template that fails).
+            Exception: whatever `on_delta` raised; what it did not take is lost, and must not look like a whole result.
         """
         interrupted = False
         limit = self._start + self.spec.duration + self.spec.executor.graceful_stop + START_LIMIT
@@ -155,6 +179,9 @@ class LoadHandle:
         failure = next((worker.failure for worker in self._workers if worker.failure), None)
         if failure:
             raise LoadError(failure)
+        for worker in self._workers:
+            if worker.listener is not None:
+                raise worker.listener
         return self.result(interrupted=interrupted)
 
     def pulses(self) -> dict[int, Pulse]:
@@ -176,7 +203,10 @@ class LoadHandle:
         start = self._start - spec.origin
         planned_end = start + spec.duration
         asked_end = self._stopped_at - spec.origin if self._stopped_at is not None else planned_end
-        end = min(planned_end, max(asked_end, start), *(worker.end for worker in self._workers if worker.done))
+        end = min(planned_end, max(asked_end, start))
+        ends = [worker.end for worker in self._workers if worker.done]
+        cut_short = any(own < end - ROUNDING for own in ends)  # by somebody else's signal
+        end = min([end, *ends])
         held = True
         if spec.rate is not None:
             held = total.counts.on_time >= RATE_HELD * spec.rate * max(end - start, 0.0) - 1
@@ -187,17 +217,21 @@ class LoadHandle:
             workers=len(self._workers),
             lost_workers=lost,
         )
-        health.starved = self._starved(health)
+        health.starved = self._starved(health, total)
         return LoadResult(
             load=spec.label, scenario=spec.scenario, stage=spec.stage, repetition=spec.repetition, start=start, end=end, executor=spec.executor.type,
             target_rate=spec.rate, counts=total.counts, buckets=total.buckets, pulses=total.pulses,
-            start_lag=total.start_lag, errors=total.errors, generator=health, interrupted=interrupted, rate_held=held,
+            start_lag=total.start_lag, errors=total.errors, generator=health, interrupted=interrupted or cut_short, rate_held=held,
         )  # fmt: skip
 
-    def _starved(self, health: GeneratorHealth) -> str | None:
+    def _starved(self, health: GeneratorHealth, total: LoadDelta) -> str | None:
         if health.lost_workers:
             words = " ".join(line for worker in self._workers for line in worker.stderr)
             return f"{health.lost_workers} of {health.workers} load workers died {words}".strip()
+        own = [error for error in total.errors if error.kind == "local"]
+        if own:
+            number = sum(error.count for error in own)
+            return f"{number} connections failed for want of files or ports on the generator's side: {own[0].example}"
         if health.lag_p99 > LATE:
             return f"the load generator itself was late: 1 % of its wake-ups by more than {health.lag_p99 * 1e3:.0f} ms"
         if health.cpu > BUSY and health.lag_p99 > LATE / 2:

@@ -1,9 +1,11 @@
 """One virtual user: takes an iteration through its requests, over a connection of its own."""
 
 import asyncio
+import errno
 import time
 from typing import TYPE_CHECKING
 
+from shakedown.errors import LoadError
 from shakedown.load.http1 import HttpAnswer, HttpConnection, TransportFault
 from shakedown.load.requests import PreparedRequest
 from shakedown.records.ledger import Acknowledgement
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from shakedown.load.engine import Engine
 
 __all__ = ["Slot"]
+
+# What this machine, not the service, has run out of.
+OWN_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Slot:
@@ -48,7 +53,14 @@ class Slot:
     def _send(self) -> None:
         engine, request = self._engine, self.request
         self.serial += 1
-        self._data, self._key = request.render(self._names)
+        self._sent = time.monotonic()
+        self._key = None
+        try:
+            self._data, self._key = request.render(self._names)
+        except Exception as error:  # noqa: BLE001 - a template may fail in any way; none of them is the service's fault
+            engine.give_up(LoadError(f"the request `{request.name}` cannot be made: {type(error).__name__}: {error}"))
+            self._end(Outcome.CANCELLED, time.monotonic(), 0)
+            return
         self._sent = time.monotonic()
         if self._key is not None:
             engine.ledgers[request.ledger or ""].sent(self._key, engine.at(self._sent))
@@ -71,10 +83,7 @@ class Slot:
         except ConnectionError as error:
             fault = TransportFault("reset", str(error))
         except OSError as error:
-            kind = (
-                "dns" if type(error).__name__ == "gaierror" else "tls" if type(error).__module__ == "ssl" else "connect"
-            )
-            fault = TransportFault(kind, str(error))
+            fault = TransportFault(_kind(error), str(error))
         else:
             if serial != self.serial or not self.busy:  # timed out or cancelled meanwhile
                 connection.abort()
@@ -110,9 +119,10 @@ class Slot:
 
     def time_out(self) -> None:
         """The request under way took too long."""
+        connecting = self._connecting is not None and not self._connecting.done()
+        kind, lacking = ("timeout-connect", "connection") if connecting else ("timeout-response", "answer")
         self._cut()
-        now = time.monotonic()
-        self._end(Outcome.TIMED_OUT, now, 0, "timeout", f"no answer within {self.request.timeout:g} s")
+        self._end(Outcome.TIMED_OUT, time.monotonic(), 0, kind, f"no {lacking} within {self.request.timeout:g} s")
 
     def cancel(self) -> None:
         """The load is over: cut off what is under way."""
@@ -147,6 +157,14 @@ class Slot:
             return
         self.busy = False
         engine.iteration_ended(self, outcome)
+
+
+def _kind(error: OSError) -> str:
+    if error.errno in OWN_LIMITS:
+        return "local"
+    if type(error).__name__ == "gaierror":
+        return "dns"
+    return "tls" if type(error).__module__ == "ssl" else "connect"
 
 
 def _acknowledgement(outcome: Outcome, kind: str) -> Acknowledgement:

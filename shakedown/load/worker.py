@@ -3,7 +3,7 @@
 ::
 
     parent → worker    one line: the job; then `go <monotonic>`; then `stop`, or the end of the stream (the parent died)
-    worker → parent    `ready`; `delta {…}` twice a second; at last `done {…}`
+    worker → parent    `ready`; `delta {…}` twice a second; at last `done {…}`, or `failed "…"` at any time
 """
 
 import asyncio
@@ -18,9 +18,12 @@ from shakedown.errors import ShakedownError
 from shakedown.load.codec import encode_delta
 from shakedown.load.engine import Engine, cpu_seconds
 from shakedown.load.spec import LoadSpec
+from shakedown.plan.model import ConstantArrivalRate
 from shakedown.records.load import LoadDelta
 
 __all__ = ["main"]
+
+OTHER_FILES = 256
 
 
 def _say(word: str, data: object = None) -> None:
@@ -34,23 +37,40 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job = json.loads(sys.stdin.readline())
     spec = LoadSpec.model_validate(job["spec"])
-    _say("ready")
-    word, _, start = sys.stdin.readline().partition(" ")
-    if word != "go":
-        return
+    _allow_connections(spec)
     try:
-        _run(spec, int(job["shard"]), float(start))
+        _run(spec, int(job["shard"]))
     except ShakedownError as error:
         _say("failed", str(error))
 
 
-def _run(spec: LoadSpec, shard: int, start: float) -> None:
+def _allow_connections(spec: LoadSpec) -> None:
+    """Raise the limit of open files to what the users need, as far as that is allowed."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - not there on every platform
+
+    executor = spec.executor
+    wanted = OTHER_FILES + (executor.max_vus if isinstance(executor, ConstantArrivalRate) else executor.vus)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _run(spec: LoadSpec, shard: int) -> None:
     def emit(delta: LoadDelta) -> None:
         _say("delta", encode_delta(delta))
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        engine = Engine(spec, shard, start, emit, loop)
+        engine = Engine(spec, shard, emit, loop)  # reads data and compiles templates, before the clock runs
+        _say("ready")
+        word, _, instant = sys.stdin.readline().partition(" ")
+        if word != "go":
+            return
+        start = float(instant)
         loop.add_signal_handler(signal.SIGTERM, engine.stop)
 
         def listen() -> None:
@@ -61,7 +81,7 @@ def _run(spec: LoadSpec, shard: int, start: float) -> None:
 
         threading.Thread(target=listen, daemon=True).start()
         cpu, begun = cpu_seconds(), time.monotonic()
-        await engine.run()
+        await engine.run(start)
         wall = max(time.monotonic() - max(begun, start), 1e-9)
         health = {
             "cpu": (cpu_seconds() - cpu) / wall,

@@ -1,6 +1,7 @@
 """A container's resources as Docker tells them, under cgroup v1 and v2."""
 
 import contextlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +20,22 @@ class ContainerReader:
         self._last_cpu: tuple[float, float] | None = None
         self._started: str | None = None
         self._restarts = 0
+        self._oom_kills = 0
+        self._oom_seen = False  # in this life of the container
 
     def read(self) -> dict[str, float]:
-        """Series and values; empty while it is down or paused, because there is nothing to measure then."""
+        """Series and values; while it is down or paused only its restarts and OOM kills: nothing else can be measured then."""
         state = self._client.api.inspect_container(self._container)["State"]
         if self._started is not None and state["StartedAt"] != self._started:
             self._restarts += 1
             self._last_cpu = None
+            self._oom_seen = False
         self._started = state["StartedAt"]
+        if state.get("OOMKilled") and not self._oom_seen:
+            self._oom_kills, self._oom_seen = self._oom_kills + 1, True
+        counts = {"restarts": float(self._restarts), "oom_kills": float(self._oom_kills)}
         if state["Status"] != "running":
-            return {}
+            return counts
         api: Any = self._client.api  # `one_shot` is not offered: without it one look takes a second
         url = api._url("/containers/{0}/stats", self._container)  # noqa: SLF001 - as above
         raw: dict[str, Any] = api._result(  # noqa: SLF001 - as above
@@ -36,10 +43,9 @@ class ContainerReader:
             True,
         )
         if not raw.get("memory_stats", {}).get("usage"):
-            return {}
-        values = {**_memory(raw["memory_stats"]), **_traffic(raw), "restarts": float(self._restarts)}
+            return counts
+        values = {**_memory(raw["memory_stats"]), **_traffic(raw), **counts}
         values["pids"] = float(raw.get("pids_stats", {}).get("current", 0))
-        values["oom_kills"] = float(bool(state.get("OOMKilled")))
         if (files := _open_files(int(state.get("Pid") or 0))) is not None:
             values["open_files"] = files
         cpu = self._cpu(raw)
@@ -47,10 +53,9 @@ class ContainerReader:
 
     def _cpu(self, raw: dict[str, Any]) -> float | None:
         """Cores in use since the last reading: container nanoseconds over wall nanoseconds."""
-        from datetime import datetime  # noqa: PLC0415 - used here alone
-
         used = raw["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
-        at = datetime.fromisoformat(raw["read"][:26]).timestamp()
+        # Always as UTC: Docker drops a fraction's trailing zeros, so that the cut text ends in Z or not.
+        at = datetime.fromisoformat(raw["read"][:26].rstrip("Z")).replace(tzinfo=UTC).timestamp()
         last, self._last_cpu = self._last_cpu, (used, at)
         if last is None or at <= last[1]:
             return None

@@ -10,7 +10,7 @@ import httpx
 
 from shakedown.clock import RunClock
 from shakedown.observe.containers import ContainerReader
-from shakedown.observe.processes import TreeReader, read_host
+from shakedown.observe.processes import HostReader, TreeReader
 from shakedown.observe.prometheus import parse_metrics
 from shakedown.records.observation import Event, Sample
 from shakedown.services import System
@@ -51,7 +51,7 @@ class Observer:
                 port, _, path = metrics.prometheus.partition(":")
                 url = handle.addresses[port].url + path
                 self._readers.append((name, "metrics", self._scraper(url, frozenset(metrics.series))))
-        self._readers.append(("host", "host", read_host))
+        self._readers.append(("host", "host", HostReader().read))
         self._readers.append(("shakedown", "process", TreeReader(os.getpid()).read))
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sampler")
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)

@@ -38,7 +38,9 @@ class Prober:
         self._http = httpx.Client(
             timeout=TIMEOUT, trust_env=False, limits=httpx.Limits(max_connections=200, max_keepalive_connections=50)
         )
-        self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="prober")
+        looked_at = sum(service.health is not None for service in system.plan.services.values())
+        # Room for every look that may be out: a service that hangs must not hold up the looks at another.
+        self._pool = ThreadPoolExecutor(max_workers=max(IN_FLIGHT * looked_at, 1), thread_name_prefix="prober")
         self._threads = [threading.Thread(target=self._deliver, name="prober-deliver", daemon=True)]
         for name, service in system.plan.services.items():
             if service.health is not None:

@@ -72,6 +72,11 @@ _SHAPE = re.compile(
 _ABSENT = object()
 
 
+def _same(a: object, b: object) -> bool:
+    """Equality as JSON has it: true is not 1."""
+    return isinstance(a, bool) == isinstance(b, bool) and a == b
+
+
 def parse_check(text: str) -> Check:
     """Compile one check.
 
@@ -82,20 +87,34 @@ def parse_check(text: str) -> Check:
     if match is None:
         raise ValueError(f'not a check: {text!r}; write for example `status == 200` or `json.id == "x"`')
     subject, op, value = match["subject"], match["op"], match["value"].strip()
+    if op == "exists" and value:
+        raise ValueError(f"`exists` stands last, not before {value!r}, in {text!r}")
     if subject == "status":
         return Check(text, _status(op, value, text))
     if subject == "latency":
-        limit, compare = parse_duration(value), _comparison(op, text)
+        limit, compare = _with_unit(parse_duration, value), _comparison(op, text)
         return Check(text, lambda answer: compare(answer.latency, limit))
     if subject == "size":
-        size, compare = parse_size(value), _comparison(op, text)
-        return Check(text, lambda answer: compare(len(answer.body), size), needs_body=True)
+        size, compare = _with_unit(parse_size, value), _comparison(op, text)
+        return Check(text, lambda answer: compare(_size_of(answer), size), needs_body=True)
     if subject == "body":
         return Check(text, _text_check(op, value, text, lambda answer: answer.body.decode(errors="replace")), True)
     if subject.startswith("header."):
         name = subject.removeprefix("header.").lower()
         return Check(text, _text_check(op, value, text, lambda answer: answer.headers.get(name)), needs_headers=True)
     return Check(text, _json_check(subject.split(".")[1:], op, value, text), needs_body=True)
+
+
+def _with_unit(read: Callable[[str], float], value: str) -> float:
+    try:
+        return read(value)
+    except OverflowError:
+        raise ValueError(f"too large: {value}") from None
+
+
+def _size_of(answer: Answer) -> int:
+    """The body's whole length, also of a body too long to be kept (such an answer knows its `size`)."""
+    return max(len(answer.body), getattr(answer, "size", 0))
 
 
 def _comparison(op: str, text: str) -> Callable[[object, object], bool]:
@@ -108,6 +127,8 @@ def _status(op: str, value: str, text: str) -> Callable[[Answer], bool]:
     if op == "in":
         if span := re.fullmatch(r"(\d{3})\.\.(\d{3})", value):
             low, high = int(span[1]), int(span[2])
+            if low > high:
+                raise ValueError(f"no status is in {value}: {text!r}; write the lower one first")
             return lambda answer: low <= answer.status <= high
         if not re.fullmatch(r"\[\s*\d{3}(\s*,\s*\d{3})*\s*\]", value):
             raise ValueError(f"not a set of statuses: {text!r}; write [200, 201] or 200..299")
@@ -124,7 +145,7 @@ def _status(op: str, value: str, text: str) -> Callable[[Answer], bool]:
 def _literal(value: str, text: str) -> object:
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f'not a value: {value!r} in {text!r}; write a number, true, false, null or "text"') from None
 
 
@@ -143,7 +164,12 @@ def _text_check(op: str, value: str, text: str, read: Callable[[Answer], str | N
             raise ValueError(f"not a regular expression: {wanted!r}: {error}") from None
         return lambda answer: pattern.search(read(answer) or "") is not None
     compare = _comparison(op, text)
-    return lambda answer: compare(read(answer), wanted)
+
+    def holds(answer: Answer) -> bool:
+        found = read(answer)
+        return found is not None and compare(found, wanted)
+
+    return holds
 
 
 def json_at(document: object, path: Sequence[str]) -> object:
@@ -170,23 +196,31 @@ def _json_check(path: Sequence[str], op: str, value: str, text: str) -> Callable
         allowed = _literal(value, text)
         if not isinstance(allowed, list):
             raise ValueError(f"a list is needed in {text!r}")
-        test = lambda found: found in allowed  # noqa: E731
+        test = lambda found: any(_same(found, one) for one in allowed)  # noqa: E731
     elif op == "contains":
         wanted = _literal(value, text)
-        test = lambda found: isinstance(found, str | list) and wanted in found  # noqa: E731
+
+        def test(found: object) -> bool:
+            if isinstance(found, str):
+                return isinstance(wanted, str) and wanted in found
+            return isinstance(found, list) and any(_same(one, wanted) for one in found)
+
+    elif op in ("==", "!="):
+        wanted, equal = _literal(value, text), op == "=="
+        test = lambda found: found is not _ABSENT and _same(found, wanted) is equal  # noqa: E731
     else:
         wanted, compare = _literal(value, text), _comparison(op, text)
 
         def test(found: object) -> bool:
             try:
-                return found is not _ABSENT and compare(found, wanted)
+                return found is not _ABSENT and not isinstance(found, bool) and compare(found, wanted)
             except TypeError:  # a text compared with a number
                 return False
 
     def holds(answer: Answer) -> bool:
         try:
             document = json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or JSON that is nested to break its reader
             return False
         return test(json_at(document, path))
 

@@ -1,10 +1,11 @@
 """From a file to a plan: YAML, variables, profile, overrides, validation, references; all problems at once."""
 
+import copy
 import hashlib
 import json
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Annotated, Literal, Union, get_args, get_origin
 
@@ -14,9 +15,9 @@ from pydantic_core import ErrorDetails
 from shakedown.errors import PlanError, PlanProblem
 from shakedown.plan.document import Document, Path, parse_document
 from shakedown.plan.model import Plan
-from shakedown.plan.profiles import apply_overrides, apply_profile, nearest
+from shakedown.plan.profiles import apply_overrides, apply_profile, nearest, profile_names
 from shakedown.plan.references import check_references
-from shakedown.plan.secrets import Redactor, find_secrets
+from shakedown.plan.secrets import REDACTED, Redactor, find_secrets, looks_secret, redacted, secret_variables
 
 __all__ = ["LoadedPlan", "load_plan"]
 
@@ -29,6 +30,7 @@ class LoadedPlan:
         base: the folder that the plan's relative paths start from.
         digest: SHA-256 of the plan as it will run (profile and overrides applied), redacted.
         resolved: that plan as JSON, redacted.
+        overrides: as given, redacted.
     """
 
     plan: Plan
@@ -56,25 +58,50 @@ def load_plan(
         PlanError: with every problem that could be found.
     """
     document = parse_document(_read(path), str(path), environ)
-    if document.data is None and document.problems:
-        raise PlanError(document.problems)
+    variables = secret_variables(document.variables)
     if not isinstance(document.data, dict):
-        raise PlanError(
-            [*document.problems, document.problem((), "a plan is a mapping with the keys version, name, …")]
-        )
-    problems = [*document.problems, *apply_profile(document, profile), *apply_overrides(document, overrides)]
+        if not document.problems:
+            document.problems.append(document.problem((), "a plan is a mapping with the keys version, name, …"))
+        raise PlanError(document.problems)
+    base = path.resolve().parent
+    untouched = copy.deepcopy(document)
+    plan, found = _build(document, base, profile, overrides)
+    problems = [*document.problems, *found]
+    for name in profile_names(untouched):
+        if name != profile:
+            known = {str(problem) for problem in problems}
+            _, found = _build(copy.deepcopy(untouched), base, name, ())
+            problems += [
+                replace(problem, message=f"{problem.message} (in the profile `{name}`)")
+                for problem in found
+                if str(problem) not in known
+            ]
+    if plan is None or problems:
+        hide = Redactor(variables).redact
+        raise PlanError([replace(problem, message=hide(problem.message)) for problem in problems])
+    redactor = Redactor(find_secrets(plan) | variables)
+    resolved = json.dumps(redacted(plan, redactor), ensure_ascii=False)
+    digest = hashlib.sha256(json.dumps(json.loads(resolved), sort_keys=True).encode()).hexdigest()
+    hidden = tuple(_redact_override(override, redactor) for override in overrides)
+    return LoadedPlan(plan, path, base, digest, resolved, redactor, profile, hidden)
+
+
+def _build(
+    document: Document, base: FilePath, profile: str | None, overrides: Sequence[str]
+) -> tuple[Plan | None, list[PlanProblem]]:
+    """The plan that a profile and overrides make of a document, and what is wrong with it; the document changes."""
+    problems = [*apply_profile(document, profile), *apply_overrides(document, overrides)]
     try:
         plan = Plan.model_validate(document.data)
     except ValidationError as error:
-        raise PlanError([*problems, *_translate(error, document)]) from None
-    base = path.resolve().parent
-    problems += check_references(plan, document, base)
-    if problems:
-        raise PlanError(problems)
-    redactor = Redactor(find_secrets(plan))
-    resolved = redactor.redact(plan.model_dump_json(by_alias=True, exclude_none=True))
-    digest = hashlib.sha256(json.dumps(json.loads(resolved), sort_keys=True).encode()).hexdigest()
-    return LoadedPlan(plan, path, base, digest, resolved, redactor, profile, tuple(overrides))
+        return None, [*problems, *_translate(error, document)]
+    return plan, [*problems, *check_references(plan, document, base)]
+
+
+def _redact_override(override: str, redactor: Redactor) -> str:
+    """An override for the record; what it sets may be secret though it is short."""
+    path, _, value = override.partition("=")
+    return f"{path}={REDACTED if looks_secret(path.rpartition('.')[2]) else redactor.redact(value)}"
 
 
 def _read(path: FilePath) -> str:
@@ -93,12 +120,34 @@ def _read(path: FilePath) -> str:
 
 # ------------------------------------------------------------------------------ pydantic's errors in a user's words
 def _translate(error: ValidationError, document: Document) -> list[PlanProblem]:
-    found = []
-    for details in error.errors():
+    """One problem for each place; the members of a union that did not fit are one problem together."""
+    by_path: dict[Path, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
         path = _data_path(details["loc"], document.data, missing=details["type"] == "missing")
-        message, hint = _words(details, path)
-        found.append(document.problem(path, message, hint))
+        by_path.setdefault(path, []).append(details)
+    found = []
+    for path, group in by_path.items():
+        kinds = list(dict.fromkeys(_KINDS[details["type"]] for details in group if details["type"] in _KINDS))
+        union = len(group) > 1 and len(kinds) == len({details["type"] for details in group})
+        if union and any(len(other) > len(path) and other[: len(path)] == path for other in by_path):
+            continue  # a member did fit, and what is wrong with its inside is said there
+        others = [details for details in group if details["type"] not in _KINDS]
+        if kinds and not others:
+            choices = " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
+            found.append(document.problem(path, f"must be {choices}, not {_shown(group[0].get('input'), path)}"))
+        for details in others:
+            message, hint = _words(details, path)
+            found.append(document.problem(path, message, hint))
     return found
+
+
+_KINDS = {
+    "string_type": "a text", "int_type": "a whole number", "int_parsing": "a whole number",
+    "int_from_float": "a whole number", "int_parsing_size": "a whole number", "float_type": "a number",
+    "float_parsing": "a number", "bool_type": "true or false", "bool_parsing": "true or false", "list_type": "a list",
+    "dict_type": "a mapping", "model_type": "a mapping", "model_attributes_type": "a mapping",
+    "finite_number": "a finite number",
+}  # fmt: skip
 
 
 def _data_path(loc: Sequence[str | int], data: object, *, missing: bool) -> Path:
@@ -137,8 +186,17 @@ def _words(details: ErrorDetails, path: Path) -> tuple[str, str | None]:
         return str(context.get("error", details["msg"])), None
     if kind == "string_pattern_mismatch":
         return f"`{value}` is not a name", "begin with a letter; then letters, digits, - and _"
+    if kind == "too_short":
+        return "must not be empty", None
     text = details["msg"][0].lower() + details["msg"][1:]
-    return f"{text.replace('input should be', 'must be')}, not {_short(value)}", None
+    return f"{text.replace('input should be', 'must be')}, not {_shown(value, path)}", None
+
+
+def _shown(value: object, path: Path) -> str:
+    """A wrong value, unless it may be secret: then only what kind it is."""
+    if any(step in ("environment", "headers") or looks_secret(str(step)) for step in path):
+        return {dict: "a mapping", list: "a list", str: "a text", bool: "true or false"}.get(type(value), "that")
+    return _short(value)
 
 
 def _short(value: object) -> str:

@@ -1,5 +1,7 @@
 """Everything in a plan that names something else, checked before anything starts."""
 
+import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 from urllib.parse import urlsplit
@@ -31,7 +33,23 @@ from shakedown.plan.thresholds import (
 
 __all__ = ["check_references", "key_template", "label_of"]
 
-LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine for certain: `localhost`, or a loopback address in full."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name: what it stands for is not ours to trust
+        return False
+
+
+def _exists(path: FilePath, *, file: bool = False) -> bool:
+    """Whether a path is there; one that cannot even be asked for (too long, say) is not."""
+    try:
+        return path.is_file() if file else path.exists()
+    except OSError:
+        return False
 
 
 def label_of(use: UseScenario | UseSuite) -> str:
@@ -65,7 +83,7 @@ class _Checker:
         for name, scenario in self.plan.scenarios.items():
             yield from self.scenario(("scenarios", name), scenario)
         for name, suite in self.plan.suites.items():
-            if not (self.base / suite.pytest).exists() and not suite.optional:
+            if not _exists(self.base / suite.pytest) and not suite.optional:
                 yield self.missing_file(("suites", name, "pytest"), suite.pytest)
         yield from self.ledgers()
         yield from self.stages()
@@ -113,17 +131,17 @@ class _Checker:
         if service.metrics is not None:
             yield from self.port_path((*path, "metrics", "prometheus"), name, service.metrics.prometheus)
         if isinstance(service, DockerService):
-            if (
-                service.build is not None
-                and not (self.base / service.build.context / service.build.dockerfile).is_file()
+            if service.build is not None and not _exists(
+                self.base / service.build.context / service.build.dockerfile, file=True
             ):
                 yield self.missing_file((*path, "build"), f"{service.build.context}/{service.build.dockerfile}")
             for inside, outside in service.files.items():
-                if not (self.base / outside).exists():
+                if not _exists(self.base / outside):
                     yield self.missing_file((*path, "files", inside), outside)
-        if isinstance(service, ProcessService) and service.health is not None and service.health.docker:
+        if not isinstance(service, DockerService) and service.health is not None and service.health.docker:
+            kind = "a process" if isinstance(service, ProcessService) else "an address"
             yield self.problem(
-                (*path, "health", "docker"), "a process has no Docker healthcheck; use http, tcp or command"
+                (*path, "health", "docker"), f"{kind} has no Docker healthcheck; use http, tcp or command"
             )
 
     def cycles(self) -> Iterator[PlanProblem]:
@@ -150,15 +168,19 @@ class _Checker:
         service = self.plan.services.get(scenario.http.target.partition(".")[0])
         if isinstance(service, ExternalService) and not service.allow:
             host = urlsplit(service.url).hostname or ""
-            if not host.startswith(LOOPBACK):
+            if not is_loopback(host):
                 yield self.problem(
                     target,
                     f"load on {host}, which is not on this machine",
                     "say `allow: true` at the service, if it is yours",
                 )
-        if scenario.data is not None and not (self.base / scenario.data.file).is_file():
+        if scenario.data is not None and not _exists(self.base / scenario.data.file, file=True):
             yield self.missing_file((*path, "data", "file"), scenario.data.file)
         names = LOAD_NAMES if scenario.data is not None else LOAD_NAMES - {"row"}
+        for header, text in scenario.http.headers.items():
+            for part in (header, text):
+                if problem := template_problem(part, names):
+                    yield self.problem((*path, "http", "headers", header), problem)
         seen: set[str] = set()
         for index, request in enumerate(scenario.http.requests):
             here = (*path, "http", "requests", index)
@@ -215,7 +237,7 @@ class _Checker:
                 if suite not in self.plan.suites:
                     yield self.unknown((*path, "suites", index), "suite", suite, self.plan.suites)
             uses: list[UseScenario | UseSuite] = [UseSuite(suite=suite) for suite in stages.baseline.suites]
-            yield from self.uses((*path, "scenarios"), stages.baseline.scenarios)
+            yield from self.uses((*path, "scenarios"), stages.baseline.scenarios, taken=stages.baseline.suites)
             yield from self.thresholds(path, stages.baseline.thresholds, [*uses, *stages.baseline.scenarios])
         if stages.stress is not None:
             yield from self.uses((*root, "stress", "parallel"), stages.stress.parallel)
@@ -228,8 +250,10 @@ class _Checker:
         yield from self.faults()
         yield from self.recovery()
 
-    def uses(self, path: Path, uses: Sequence[UseScenario | UseSuite]) -> Iterator[PlanProblem]:
-        labels: set[str] = set()
+    def uses(
+        self, path: Path, uses: Sequence[UseScenario | UseSuite], taken: Sequence[str] = ()
+    ) -> Iterator[PlanProblem]:
+        labels: set[str] = set(taken)
         for index, use in enumerate(uses):
             here = (*path, index)
             if isinstance(use, UseSuite) and use.suite not in self.plan.suites:
@@ -295,7 +319,7 @@ class _Checker:
                 elif threshold.metric not in known or threshold.request is not None:
                     yield self.problem(
                         here,
-                        f"no such series: `{threshold.subject}.{threshold.metric}`; it has {', '.join(known)}",
+                        f"no such series: `{_without_operator(text)}`; it has {', '.join(known) or 'none'}",
                         nearest(threshold.metric, known),
                     )
                 continue
@@ -373,6 +397,11 @@ class _Checker:
             if name not in self.plan.ledgers:
                 yield self.unknown((*path, "ledgers", index), "ledger", name, self.plan.ledgers)
         yield from self.thresholds(path, stage.thresholds, baseline.scenarios if baseline else [])
+
+
+def _without_operator(text: str) -> str:
+    """The left side of a threshold."""
+    return re.split(r"[<>=]", text, maxsplit=1)[0].strip()
 
 
 def ports_of(service: Service) -> dict[str, int]:

@@ -1,51 +1,124 @@
 """What must never reach a log, a database or a report."""
 
+import json
 import re
-from collections.abc import Iterable
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, unquote, urlsplit
 
-from shakedown.plan.model import Plan, Secret
+from shakedown.plan.model import DockerService, ExternalService, Plan, ProcessService, Secret, Service
+from shakedown.plan.templates import is_constant
 
-__all__ = ["REDACTED", "Redactor", "find_secrets", "looks_secret"]
+__all__ = ["REDACTED", "Redactor", "find_secrets", "looks_secret", "redacted", "secret_variables"]
 
 REDACTED = "********"
-_NAMES = re.compile(
-    r"(pass(word|wd|phrase)?|secret|token|credential|api_?key|private_?key|access_?key|auth)\b", re.IGNORECASE
-)
-_USERINFO = re.compile(r"(?<=://)([^\s/@:]+):([^\s/@]+)@")
-# A secret of one or two characters would blank out half of every text; such values are no secrets.
+_WORDS = ("password", "passwords", "passwd", "passphrase", "secret", "secrets", "token", "credential", "credentials")
+_WHOLE = ("pass", "pwd", "auth", "apikey", "authorization", "cookie", "pin")
+# A key is secret unless it says that it is another kind of key.
+_OPEN_KEYS = ("public", "primary", "foreign", "partition", "sort", "cache", "routing", "idempotency")
+# What is said about a secret, rather than the secret itself: TOKEN_TTL, PASSWORD_FILE.
+_ABOUT = ("ttl", "expiry", "timeout", "limit", "file", "path", "url", "uri", "id", "name", "length", "count", "type")
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_USERINFO = re.compile(r"(?<=://)([^\s/@:]*):([^\s/@]+)@")
+_INLINE = re.compile(r"([A-Za-z_-]+)=([^\s;&\"']+)")
+# A secret of one to three characters would blank out half of every text; it is left out of the record by its place.
 _SHORTEST = 4
+_LONG_LINE = 16
 
 
 def looks_secret(name: str) -> bool:
     """Whether a variable's or header's name says that its value is secret."""
-    return _NAMES.search(name.replace("-", "_")) is not None
+    words = [word.lower() for word in _PARTS.findall(name)]
+    if not words or words[-1] in _ABOUT:
+        return False
+    if words[-1] == "key":
+        return len(words) > 1 and words[-2] not in _OPEN_KEYS
+    return any(word.endswith(_WORDS) or word in _WHOLE for word in words) or words[-1].endswith(("pwd", "apikey"))
+
+
+def secret_variables(variables: Mapping[str, str]) -> frozenset[str]:
+    """The values of those variables of the environment whose names look secret, with passwords in URLs."""
+    return _long_enough(value for name, text in variables.items() for value in _in_value(name, text))
 
 
 def find_secrets(plan: Plan) -> frozenset[str]:
     """Every secret value that the plan holds, with what URLs carry between `//` and `@`."""
-    found: set[str] = set()
-
-    def take(name: str, value: object) -> None:
-        text = value.value if isinstance(value, Secret) else str(value)
-        if isinstance(value, Secret) or looks_secret(name):
-            found.add(text)
-        if "://" in text:
-            found.update(_password(text))
-
+    found: list[str] = []
     for service in plan.services.values():
         for name, value in service.environment.items():
-            take(name, value)
+            found += _in_value(name, value)
+        for text in _texts(service):
+            found += _in_value("", text)
     for suite in plan.suites.values():
         for name, value in suite.environment.items():
-            take(name, value)
+            found += _in_value(name, value)
+        for text in suite.args:
+            found += _in_value("", text)
     for scenario in plan.scenarios.values():
         for request in scenario.http.requests:
             for name, value in {**scenario.http.headers, **request.headers}.items():
-                if looks_secret(name) or name.lower() == "authorization":
-                    found.add(value)
-                    found.add(value.split(" ", 1)[-1])
-    return frozenset(secret for secret in found if len(secret) >= _SHORTEST)
+                if is_constant(value):
+                    found += _in_value(name, value)
+                    if looks_secret(name):
+                        found.append(value.split(" ", 1)[-1])  # without `Bearer`
+            fields = request.json_ if isinstance(request.json_, dict) else request.form or {}
+            for name, field in fields.items():
+                if isinstance(field, str) and is_constant(field):
+                    found += _in_value(str(name), field)
+    return _long_enough(found)
+
+
+def redacted(plan: Plan, redactor: "Redactor") -> object:
+    """The plan as JSON-like data for the record, without any secret, however short it is."""
+
+    def cover(environment: Mapping[str, object]) -> dict[str, object]:
+        return {name: REDACTED if _is_secret(name, value) else value for name, value in environment.items()}
+
+    services = {
+        name: service.model_copy(update={"environment": cover(service.environment)})
+        for name, service in plan.services.items()
+    }
+    suites = {
+        name: suite.model_copy(update={"environment": cover(suite.environment)}) for name, suite in plan.suites.items()
+    }
+    covered = plan.model_copy(update={"services": services, "suites": suites})
+    return redactor.redact_data(covered.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _is_secret(name: str, value: object) -> bool:
+    if isinstance(value, Secret):
+        return value.secret
+    return looks_secret(name) and not isinstance(value, bool)
+
+
+def _in_value(name: str, value: object) -> Iterator[str]:
+    """What is secret in one value that bears a name."""
+    if isinstance(value, Secret) and not value.secret:
+        return
+    text = value.value if isinstance(value, Secret) else str(value)
+    if _is_secret(name, value):
+        yield text
+    if "://" in text:
+        yield from _password(text)
+    for inner, part in _INLINE.findall(text):
+        if looks_secret(inner):
+            yield part
+
+
+def _texts(service: Service) -> Iterator[str]:
+    """The other texts of a service in which a secret may stand."""
+    if isinstance(service, ExternalService):
+        yield service.url
+    elif isinstance(service, ProcessService):
+        yield from service.process
+    elif isinstance(service, DockerService):
+        yield from [service.command] if isinstance(service.command, str) else service.command or []
+        yield from service.entrypoint or []
+        if service.build is not None:
+            yield from (f"{name}={value}" for name, value in service.build.args.items())
+
+
+def _long_enough(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(text for text in texts if len(text) >= _SHORTEST)
 
 
 def _password(url: str) -> Iterable[str]:
@@ -53,14 +126,27 @@ def _password(url: str) -> Iterable[str]:
         password = urlsplit(url).password
     except ValueError:
         return ()
-    return (password,) if password else ()
+    return (password, unquote(password)) if password else ()
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as itself, inside JSON, inside a URL, and line by line (logs are read so)."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret, safe="")
+    if "\n" in secret:
+        lines = (line.strip() for line in secret.splitlines())
+        yield from (line for line in lines if len(line) >= _LONG_LINE and not line.startswith("-----"))
 
 
 class Redactor:
     """Replaces secrets in any text."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        ordered = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        self._secrets = frozenset(secret for secret in secrets if secret)
+        forms = {form for secret in self._secrets for form in _forms(secret)}
+        ordered = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
     def redact(self, text: str) -> str:
@@ -68,3 +154,15 @@ class Redactor:
         if self._pattern is not None:
             text = self._pattern.sub(REDACTED, text)
         return _USERINFO.sub(rf"\1:{REDACTED}@", text)
+
+    def redact_data(self, value: object) -> object:
+        """JSON-like data without any secret; what is no text is replaced where it is one as a whole."""
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, dict):
+            return {key: self.redact_data(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.redact_data(item) for item in value]
+        if isinstance(value, int | float) and not isinstance(value, bool) and str(value) in self._secrets:
+            return REDACTED
+        return value

@@ -17,6 +17,8 @@ or `host`  cpu (cores), pids, threads, open_files, restarts, oom_kills, Promethe
 =========  =============================================================================================  ==========
 """
 
+import difflib
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ from shakedown.units import parse_duration, parse_share, parse_size
 
 __all__ = ["AGGREGATES", "LOAD_METRICS", "PERCENTILE", "SERIES_UNITS", "SUITE_METRICS", "Threshold", "parse_threshold"]
 
-PERCENTILE = re.compile(r"p\(?(\d{1,2}(?:\.\d{1,3})?)\)?")
+PERCENTILE = re.compile(r"p(?:\d{1,2}(?:\.\d{1,3})?|\(\d{1,2}(?:\.\d{1,3})?\))", re.ASCII)
 LOAD_METRICS = {
     "avg": "s", "min": "s", "max": "s", "med": "s", "start_lag": "s", "error_rate": "%",
     "rate": "/s", "throughput": "/s", "count": "", "dropped": "",
@@ -41,9 +43,11 @@ SERIES_UNITS = {
 AGGREGATES = ("max", "min", "avg", "last", "growth")
 
 _SHAPE = re.compile(
-    r"\s*(?P<path>[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*?)\.(?P<last>p\(?\d{1,2}(?:\.\d{1,3})?\)?|[A-Za-z]\w*)"
-    r"\s*(?P<op><=|>=|==|<|>)\s*(?P<value>\S.*?)\s*"
+    r"\s*(?P<path>[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*?)\.(?P<last>p\d{1,2}(?:\.\d{1,3})?|p\(\d{1,2}(?:\.\d{1,3})?\)|[A-Za-z]\w*)"
+    r"\s*(?P<op><=|>=|==|<|>)\s*(?P<value>\S.*?)\s*",
+    re.ASCII,
 )
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def parse_threshold(text: str) -> Threshold:
         raise ValueError(f"not a threshold: {text!r}; write subject.metric operator value, as in `send.p95 < 500ms`")
     parts = [*match["path"].split("."), match["last"]]
     aggregate = None
-    if len(parts) > 2 and parts[-1] in AGGREGATES and metric_unit(parts[-2]) != "s":
+    if len(parts) > 2 and parts[-1] in AGGREGATES and not _of_request(parts, match["value"]):
         aggregate = parts.pop()
     metric, subject = parts[-1], parts[0]
     if len(parts) > 3:
@@ -97,7 +101,27 @@ def parse_threshold(text: str) -> Threshold:
     request = parts[1] if len(parts) == 3 else None
     wanted = "%" if aggregate == "growth" else metric_unit(metric)
     limit, unit = _value(match["value"], wanted, metric)
+    if not math.isfinite(limit):
+        raise ValueError(f"the limit must be finite in {text!r}")
+    if unit == "%" and aggregate is None and not 0 <= limit <= 1:
+        raise ValueError(f"{metric} is between 0% and 100%, never near {limit * 100:g}%; write 5% or 0.05")
     return Threshold(" ".join(text.split()), subject, request, metric, aggregate, match["op"], limit, unit)
+
+
+def _of_request(parts: list[str], value: str) -> bool:
+    """Whether the last of `load.request.max` is a metric of that request rather than an aggregate of a series.
+
+    Only latencies are compared with durations, and no sampled series is one.
+    """
+    if metric_unit(parts[-2]) == "s":
+        return True
+    if parts[-1] not in LOAD_METRICS or parts[-2] in SERIES_UNITS or _number(value) is not None:
+        return False
+    try:
+        parse_duration(value)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def _value(text: str, wanted: str | None, metric: str) -> tuple[float, str]:
@@ -116,18 +140,21 @@ def _value(text: str, wanted: str | None, metric: str) -> tuple[float, str]:
             raise ValueError(f"{metric} is compared with {example}, not with the bare number {text}")
         try:
             return float(read(text)), wanted
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ValueError(f"{metric} is compared with {example}, not with {text!r}") from None
     per_second = text.removesuffix("/s").strip()
     if wanted == "/s" and per_second != text:
         plain = _number(per_second)
+    if plain is None and wanted is None:
+        close = difflib.get_close_matches(metric, ("p50", "p90", "p95", "p99", *LOAD_METRICS, *SUITE_METRICS), n=1)
+        meant = f"; did you mean `{close[0]}`?" if close else ""
+        raise ValueError(
+            f"no such metric: `{metric}`; a Prometheus series is compared with a number, not with {text!r}{meant}"
+        )
     if plain is None:
         raise ValueError(f"{metric} is compared with a number, not with {text!r}")
     return plain, wanted or ""
 
 
 def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return float(text) if _NUMBER.fullmatch(text) else None

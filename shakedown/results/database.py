@@ -2,13 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from shakedown.errors import StoreError
@@ -16,10 +16,26 @@ from shakedown.errors import StoreError
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-__all__ = ["open_database"]
+__all__ = ["hint_for", "open_database"]
 
 VARIABLE = "SHAKEDOWN_DATABASE_URL"
 MIGRATIONS = Path(__file__).parent / "migrations"
+# What SQLite and PostgreSQL say, and what to do about it.
+_HINTS = (
+    ("disk is full", "free some space, or keep results elsewhere"),
+    ("disk I/O error", "free some space, or keep results elsewhere"),
+    ("No space left", "free some space, or keep results elsewhere"),
+    ("locked", "another program holds the database; end it, or keep results elsewhere"),
+    ("readonly", "make the file and its folder writable, or keep results elsewhere"),
+    ("unable to open", "make the folder and see that it is writable, or keep results elsewhere"),
+    ("not a database", "move the file away; a new one is made"),
+)
+
+
+def hint_for(error: BaseException) -> str | None:
+    """What to do about a database's error; None when nothing is known."""
+    text = str(error)
+    return next((hint for words, hint in _HINTS if words in text), None)
 
 
 def open_database(root: Path, url: str | None = None) -> Engine:
@@ -29,22 +45,26 @@ def open_database(root: Path, url: str | None = None) -> Engine:
         StoreError: it cannot be opened, or was made by a newer program.
     """
     url = url or os.environ.get(VARIABLE)
-    if url is None:
+    if not url:
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"the folder {root} cannot be made: {error.strerror}") from error
-        url = f"sqlite:///{root / 'shakedown.db'}"
     try:
-        engine = create_engine(url)
+        # Built from its parts: a `?` in a folder's name would begin the options of a URL given as text.
+        place = make_url(url) if url else URL.create("sqlite", database=str(root / "shakedown.db"))
+        engine = create_engine(place)
+        event.listen(engine, "before_cursor_execute", _storable, retval=True)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
         _migrate(engine)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise StoreError(f"{VARIABLE} is no database URL that can be used: {error}") from error
     except SQLAlchemyError as error:
-        place = make_url(url).render_as_string(hide_password=True)
-        raise StoreError(f"the database {place} cannot be opened: {getattr(error, 'orig', error)}") from error
+        shown = place.render_as_string(hide_password=True)
+        raise StoreError(
+            f"the database {shown} cannot be opened: {getattr(error, 'orig', error)}", hint=hint_for(error)
+        ) from error
     return engine
 
 
@@ -56,18 +76,53 @@ def _prepare_sqlite(connection: "DBAPIConnection", _: object) -> None:
     cursor.close()
 
 
+def _storable(
+    _connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool  # noqa: FBT001
+) -> tuple[str, Any]:
+    """Text that a database can hold: what a system answers, or a test prints, may be no text at all."""
+    return statement, _clean(parameters)
+
+
+def _clean(value: Any) -> Any:
+    """Half characters (surrogates, which are not UTF-8) as their escapes, and NUL as its picture."""
+    match value:
+        case str() if "\x00" in value or not value.isascii():
+            return value.replace("\x00", "\u2400").encode("utf-8", "backslashreplace").decode("utf-8")
+        case list() | tuple():
+            return type(value)(_clean(item) for item in value)
+        case dict():
+            return {key: _clean(item) for key, item in value.items()}
+        case _:
+            return value
+
+
 def _migrate(engine: Engine) -> None:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))  # the option's own escape
     script = ScriptDirectory.from_config(config)
-    with engine.begin() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current == script.get_current_head():
+    with engine.connect() as connection:
+        if _is_current(connection, script):
             return
-        if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-            raise StoreError(
-                f"the database has the schema {current}, which this version of Shakedown does not know",
-                hint="use the newer version that made it, or another database",
-            )
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    with engine.begin() as connection:
+        # One transaction for the whole schema, begun before the look: of several processes that open an empty database
+        # one makes it and the others find it made, and one that is killed halfway leaves nothing.
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not _is_current(connection, script):
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def _is_current(connection: Connection, script: ScriptDirectory) -> bool:
+    """Whether the database has this program's schema.
+
+    Raises:
+        StoreError: it has one that this program does not know.
+    """
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+        raise StoreError(
+            f"the database has the schema {current}, which this version of Shakedown does not know",
+            hint="use the newer version that made it, or another database",
+        )
+    return current == script.get_current_head()

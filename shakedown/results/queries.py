@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +180,10 @@ class Results:
     def samples(self, run: str, start: float = float("-inf"), end: float = float("inf")) -> list[Sample]:
         """The samples of a window, in time."""
         where = [t.SampleRow.run_id == run]
+        if start > float("-inf"):  # not every database knows infinity
+            where.append(t.SampleRow.at >= start)
         if end < float("inf"):
-            where += [t.SampleRow.at >= start, t.SampleRow.at < end]
+            where.append(t.SampleRow.at < end)
         rows = self._all(t.SampleRow, *where, order=t.SampleRow.at)
         return [Sample(row.at, row.source, row.series, row.value) for row in rows]
 
@@ -264,8 +266,6 @@ class Results:
 
 
 def _run(row: t.RunRow) -> RunInfo:
-    from datetime import UTC  # noqa: PLC0415 - used here alone
-
     started = row.started if row.started.tzinfo else row.started.replace(tzinfo=UTC)  # SQLite keeps no zone
     return RunInfo(
         id=row.id, plan=row.plan, plan_path=row.plan_path, plan_digest=row.plan_digest, plan_json=row.plan_json,

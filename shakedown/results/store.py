@@ -1,6 +1,7 @@
 """Writing results as they happen: each call is a transaction of its own, so that a crash loses only what came after."""
 
 import json
+import math
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from shakedown.records.observation import Event, ProbeResult, Sample
 from shakedown.records.recovery import Comparison, RecoveryMeasurement
 from shakedown.records.suites import SuiteResult
 from shakedown.results import tables as t
-from shakedown.results.database import open_database
+from shakedown.results.database import hint_for, open_database
 from shakedown.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Store:
                     yield session
                     session.commit()
             except SQLAlchemyError as error:
-                hint = "free some space" if "full" in str(error) else None
-                raise StoreError(f"results cannot be written: {getattr(error, 'orig', error)}", hint=hint) from error
+                reason = getattr(error, "orig", error)
+                raise StoreError(f"results cannot be written: {reason}", hint=hint_for(error)) from error
 
     def _add(self, *rows: SQLModel) -> None:
         with self._write() as session:
@@ -88,10 +89,14 @@ class Store:
             rows = session.execute(
                 select(t.RunRow).where(t.RunRow.status == "running", t.RunRow.host == socket.gethostname())  # type: ignore[arg-type]
             ).scalars()
-            dead = [row for row in rows if not Owner(pid=row.pid, created=row.pid_created).alive()]
-            for row in dead:
-                row.status, row.reason, row.exit_code = "interrupted", "its process ended without a word", 130
-            return [row.id for row in dead]
+            dead = [row.id for row in rows if not Owner(pid=row.pid, created=row.pid_created).alive()]
+            # Asked again in the update itself: a run may have ended in order, and its process with it, since the look.
+            session.execute(
+                update(t.RunRow)
+                .where(t.RunRow.id.in_(dead), t.RunRow.status == "running")  # type: ignore[attr-defined]
+                .values(status="interrupted", reason="its process ended without a word", exit_code=130)
+            )
+            return dead
 
     def begin_stage(self, run: str, name: str, position: int, at: float) -> None:
         """A stage begins."""
@@ -141,16 +146,17 @@ class Store:
             t.LoadRow(
                 run_id=run, stage=load.stage, label=load.load, repetition=load.repetition, scenario=load.scenario,
                 executor=load.executor, start=load.start, end=load.end, target_rate=load.target_rate,
-                rate_held=load.rate_held, interrupted=load.interrupted, counts=json.dumps(asdict(load.counts)),
-                generator=json.dumps(asdict(load.generator)),
+                rate_held=load.rate_held, interrupted=load.interrupted, counts=_json(asdict(load.counts)),
+                generator=_json(asdict(load.generator)),
             )
         )  # fmt: skip
 
     def add_samples(self, run: str, samples: Sequence[Sample]) -> None:
-        """Samples of any sources."""
-        if samples:
+        """Samples of any sources; one that is not a number (an empty summary, say) is no measurement and not kept."""
+        rows = [{"run_id": run, **asdict(sample)} for sample in samples if not math.isnan(sample.value)]
+        if rows:
             with self._write() as session:
-                session.execute(insert(t.SampleRow), [{"run_id": run, **asdict(sample)} for sample in samples])
+                session.execute(insert(t.SampleRow), rows)
 
     def add_probes(self, run: str, probes: Sequence[ProbeResult]) -> None:
         """Looks at services' health."""
@@ -190,10 +196,10 @@ class Store:
         """An experiment, as far as it got; called at each of its transitions."""
         values: dict[str, Any] = {
             "position": position, "fault": record.fault, "target": record.target, "applied_at": record.applied_at,
-            "reverted_at": record.reverted_at, "record": json.dumps(asdict(record)), "verdict": verdict, "reason": reason,
+            "reverted_at": record.reverted_at, "record": _json(asdict(record)), "verdict": verdict, "reason": reason,
             "detected_after": recovery.detected_after if recovery else None,
             "recovered_after": recovery.recovered_after if recovery else None,
-            "recovery": json.dumps(asdict(recovery)) if recovery else None,
+            "recovery": _json(asdict(recovery)) if recovery else None,
         }  # fmt: skip
         with self._write() as session:
             where = (t.ExperimentRow.run_id == run, t.ExperimentRow.name == record.name)
@@ -212,7 +218,7 @@ class Store:
         """What a reader must know."""
         self._add(
             *(
-                t.FindingRow(run_id=run, stage=stage, **{**asdict(finding), "evidence": json.dumps(finding.evidence)})
+                t.FindingRow(run_id=run, stage=stage, **{**asdict(finding), "evidence": _json(finding.evidence)})
                 for finding in findings
             )
         )
@@ -222,10 +228,15 @@ class Store:
         self._add(
             t.LedgerRow(
                 run_id=run, ledger=result.ledger, acknowledged=result.acknowledged, lost=result.lost,
-                duplicated=result.duplicated, record=json.dumps(asdict(result)),
+                duplicated=result.duplicated, record=_json(asdict(result)),
             )
         )  # fmt: skip
 
     def add_comparisons(self, run: str, comparisons: Sequence[Comparison]) -> None:
         """Figures before and after."""
         self._add(*(t.ComparisonRow(run_id=run, **asdict(comparison)) for comparison in comparisons))
+
+
+def _json(value: object) -> str:
+    """As JSON in which text stays text, so that the database's own cleaning of text reaches it."""
+    return json.dumps(value, ensure_ascii=False)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, DateTime, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
 __all__ = [
@@ -18,6 +18,11 @@ def _run() -> str:
 
 def _key() -> int | None:
     return Field(default=None, primary_key=True)  # type: ignore[no-any-return]
+
+
+def _large() -> int:
+    """Bytes and seeds: PostgreSQL's INTEGER ends at 2 GB."""
+    return Field(default=0, sa_column=Column(BigInteger, nullable=False))  # type: ignore[no-any-return]
 
 
 def _text() -> str:
@@ -46,7 +51,7 @@ class RunRow(SQLModel, table=True):
     pid: int = 0
     pid_created: float = 0.0
     version: str = ""
-    seed: int = 0
+    seed: int = _large()
     planned: float = 0.0  # sum of the planned durations, seconds
     environment: str = _text()  # JSON
 
@@ -112,7 +117,7 @@ class HistogramRow(SQLModel, table=True):
     second: int
     response: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     service: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    bytes_received: int = 0
+    bytes_received: int = _large()
 
 
 class PulseRow(SQLModel, table=True):
@@ -200,7 +205,7 @@ class SuiteRow(SQLModel, table=True):
     end: float
     workers: int
     exit_code: int | None = None
-    peak_memory: int = 0
+    peak_memory: int = _large()
     problem: str | None = None
     skipped: str | None = None
     command: str = _text()

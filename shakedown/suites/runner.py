@@ -6,8 +6,9 @@ import shlex
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,8 @@ __all__ = ["run_suite"]
 
 PLUGIN = Path(__file__).parent / "plugin"
 LOOK_EVERY = 0.25
+OUTCOMES = ("passed", "failed", "skipped")
+FOREIGN = ("PYTEST_", "COV_CORE", "COVERAGE_")  # settings of a pytest that we run under: not for the suite
 TESTS_FAILED, INTERRUPTED, INTERNAL, USAGE, NO_TESTS = 1, 2, 3, 4, 5
 
 
@@ -51,7 +54,7 @@ def run_suite(
             raise SuiteError(f"suite {label}: no such path: {path}")
         result.skipped = f"{suite.pytest} is not there, and the suite is optional"
         return result
-    if problem := _missing_modules(python, workers):
+    if problem := _missing_modules(python, workers, base):
         if not suite.optional:
             raise SuiteError(f"suite {label}: {problem}", hint="install it there, or name another `python:`")
         result.skipped = problem
@@ -65,14 +68,14 @@ def run_suite(
     out.mkdir(parents=True, exist_ok=True)
     report = out / "outcomes.jsonl"
     report.unlink(missing_ok=True)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_CORE"))}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
     environment |= {
         key: value.value if isinstance(value, Secret) else value for key, value in suite.environment.items()
     }
     environment |= addresses
     environment |= {
         "SHAKEDOWN_REPORT": str(report.resolve()),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(PLUGIN), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PLUGIN), environment.get("PYTHONPATH", "")])),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     result.command = shlex.join([python, "-m", "pytest", *arguments])
@@ -87,16 +90,18 @@ def run_suite(
         killed = _watch(process, suite.timeout, stop, journal, result)
     result.end = clock.now()
     result.exit_code = None if killed else process.returncode
-    collected = _outcomes(report, result)
-    result.problem = killed or _problem(process.returncode, result, collected, out / "output.txt")
+    notes = _outcomes(report, result)
+    result.problem = killed or _problem(process.returncode, result, notes, out / "output.txt")
     return result
 
 
-def _missing_modules(python: str, workers: int) -> str | None:
+def _missing_modules(python: str, workers: int, base: Path) -> str | None:
     modules = ["pytest", *(["xdist"] if workers > 1 else [])]
     code = f"import importlib.util as u, sys; sys.exit(','.join(m for m in {modules!r} if u.find_spec(m) is None) or 0)"
     try:
-        done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - as above
+        done = subprocess.run(  # noqa: S603 - the user's own interpreter; where the suite will run: its path may be relative
+            [python, "-c", code], cwd=base, capture_output=True, text=True, timeout=60, check=False
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return f"the interpreter {python} cannot be started: {error}"
     return f"{python} has no {done.stderr.strip()}" if done.returncode else None
@@ -113,15 +118,15 @@ def _watch(
         process.wait()
         return None
     intent = journal.intend("process", f"suite {result.suite}", undo)
-    waited, killed = 0.0, None
+    until, killed = time.monotonic() + limit, None
     while True:
         try:
             process.wait(LOOK_EVERY)
             break
         except subprocess.TimeoutExpired:
-            waited += LOOK_EVERY
+            pass
         result.peak_memory = max(result.peak_memory, _tree_memory(tree))
-        if killed is None and (stop.is_set() or waited > limit):
+        if killed is None and (stop.is_set() or time.monotonic() > until):
             killed = "interrupted" if stop.is_set() else f"not done after {limit:g} s: ended by us"
             carry_out(undo, None)
     journal.strike(intent.id)
@@ -143,9 +148,17 @@ def _tree_memory(tree: psutil.Process) -> int:
     return total
 
 
-def _outcomes(report: Path, result: SuiteResult) -> list[str]:
-    """Fold phases into one outcome per test; the files that could not be collected are returned."""
-    uncollected: list[str] = []
+@dataclass(slots=True)
+class _Notes:
+    """What the plugin told of the session as a whole."""
+
+    uncollected: list[str] = field(default_factory=list)
+    selected: int | None = None  # tests; None: the session never came to its end
+
+
+def _outcomes(report: Path, result: SuiteResult) -> _Notes:
+    """Fold phases into one outcome per test; what is told of the session is returned."""
+    notes = _Notes()
     tests: dict[str, TestOutcome] = {}
     spent: dict[str, float] = {}
     for line in report.read_text(encoding="utf-8").splitlines() if report.is_file() else ():
@@ -154,10 +167,15 @@ def _outcomes(report: Path, result: SuiteResult) -> list[str]:
         except ValueError:  # torn by a crash
             continue
         if "collect" in entry:
-            uncollected.append(str(entry["collect"]))
+            notes.uncollected.append(str(entry["collect"]))
+            continue
+        if "end" in entry:
+            notes.selected = int(entry["selected"])
             continue
         test, phase, known = entry["test"], entry["phase"], tests.get(entry["test"])
         spent[test] = spent.get(test, 0.0) + float(entry["duration"])
+        if entry["outcome"] not in OUTCOMES:  # "rerun", of a plugin of theirs: the attempt that counts comes later
+            continue
         status = _status(phase, entry["outcome"])
         if status is TestStatus.PASSED and phase != "call":
             if known is not None:  # a good teardown changes nothing but the time
@@ -166,7 +184,7 @@ def _outcomes(report: Path, result: SuiteResult) -> list[str]:
         if known is None or known.status is TestStatus.PASSED:
             tests[test] = TestOutcome(test, status, spent[test], entry["message"], entry["traceback"])
     result.outcomes = list(tests.values())
-    return uncollected
+    return notes
 
 
 def _status(phase: str, outcome: str) -> TestStatus:
@@ -177,10 +195,10 @@ def _status(phase: str, outcome: str) -> TestStatus:
     return TestStatus.FAILED if phase == "call" else TestStatus.ERROR
 
 
-def _problem(code: int, result: SuiteResult, uncollected: list[str], output: Path) -> str | None:
+def _problem(code: int, result: SuiteResult, notes: _Notes, output: Path) -> str | None:
     """Why an execution cannot be judged; None when it can, whatever its tests did."""
-    if uncollected:
-        return f"could not be collected: {', '.join(uncollected)}"
+    if notes.uncollected:
+        return f"could not be collected: {', '.join(notes.uncollected)}"
     if code == NO_TESTS or (code == 0 and not result.outcomes):
         return "no test ran"
     failures = any(outcome.status in (TestStatus.FAILED, TestStatus.ERROR) for outcome in result.outcomes)
@@ -191,4 +209,8 @@ def _problem(code: int, result: SuiteResult, uncollected: list[str], output: Pat
     if code != 0:
         tail = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         return f"pytest ended with {code}: {' '.join(tail)}"
+    if notes.selected is None:
+        return "pytest ended with 0 in the middle of its session: something in it exits"
+    if len(result.outcomes) < notes.selected:
+        return f"pytest ended with 0, but {notes.selected - len(result.outcomes)} of {notes.selected} tests have no outcome"
     return None

@@ -1,14 +1,18 @@
 """A pytest plugin that writes each test's outcome as a line of JSON as soon as it is known.
 
 Loaded into the user's own pytest with `-p shakedown_reporter`, under whatever Python they have: standard library only.
-With several processes, the one that collects the reports writes them.
+With several processes, the one that collects the reports writes them. The last line says that the session came to its
+end, and how many tests were selected: without it, an exit code of 0 proves nothing.
 """
 
 import json
 import os
 
+import pytest
+
 _PATH = os.environ.get("SHAKEDOWN_REPORT")
 _LIMIT = 4000
+_selected = set()
 
 
 def _write(entry):
@@ -33,3 +37,15 @@ def pytest_collectreport(report):
     """A file could not be collected."""
     if report.failed:
         _write({"collect": report.nodeid, "traceback": str(report.longrepr)[-_LIMIT:]})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node, ids):
+    """With several processes, each tells the tests that it found; all find the same."""
+    _selected.update(ids)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """All is over that was to be run."""
+    _selected.update(item.nodeid for item in getattr(session, "items", None) or ())
+    _write({"end": int(exitstatus), "selected": len(_selected)})

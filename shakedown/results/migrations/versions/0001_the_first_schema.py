@@ -32,7 +32,7 @@ def upgrade() -> None:
     sa.Column('pid', sa.Integer(), nullable=False),
     sa.Column('pid_created', sa.Float(), nullable=False),
     sa.Column('version', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-    sa.Column('seed', sa.Integer(), nullable=False),
+    sa.Column('seed', sa.BigInteger(), nullable=False),
     sa.Column('planned', sa.Float(), nullable=False),
     sa.Column('environment', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('id')
@@ -154,7 +154,7 @@ def upgrade() -> None:
     sa.Column('second', sa.Integer(), nullable=False),
     sa.Column('response', sa.LargeBinary(), nullable=False),
     sa.Column('service', sa.LargeBinary(), nullable=True),
-    sa.Column('bytes_received', sa.Integer(), nullable=False),
+    sa.Column('bytes_received', sa.BigInteger(), nullable=False),
     sa.ForeignKeyConstraint(['run_id'], ['run.id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id')
     )
@@ -276,7 +276,7 @@ def upgrade() -> None:
     sa.Column('end', sa.Float(), nullable=False),
     sa.Column('workers', sa.Integer(), nullable=False),
     sa.Column('exit_code', sa.Integer(), nullable=True),
-    sa.Column('peak_memory', sa.Integer(), nullable=False),
+    sa.Column('peak_memory', sa.BigInteger(), nullable=False),
     sa.Column('problem', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('skipped', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('command', sa.Text(), nullable=False),
