@@ -30,7 +30,7 @@ def cleanup(
 ) -> CleanupReport:
     """Take back what dead runs left: open intents of their journals, then everything with their labels.
 
-    Runs whose owner still lives are left alone.
+    Runs whose owner still lives are left alone; so are those of another machine that shares the folder, unless named.
 
     Args:
         runs: the folder with one folder per run.
@@ -42,11 +42,14 @@ def cleanup(
         journal = folder / "journal.jsonl"
         if not journal.is_file() or (run is not None and folder.name != run):
             continue
-        owner = read_journal(journal).owner
-        if owner is not None and owner.alive():
-            report.live.append(folder.name)
-            continue
-        undo_open(journal, client, report)
+        try:
+            owner = read_journal(journal).owner
+            if owner is not None and owner.alive() and (owner.here() or run is None):
+                report.live.append(folder.name)
+                continue
+            undo_open(journal, client, report)
+        except GuardError as error:  # this one cannot be read: the others can still be cleaned up
+            report.failed.append(f"{folder.name}: {error}")
     if client is not None:
         remove_labelled(client, report, run=run)
     for line in (*report.done, *report.failed):
@@ -64,15 +67,18 @@ def undo_open(journal: Path, client: "DockerClient | None", report: CleanupRepor
             report.failed.append(f"{intent.what}: {error}")
 
 
+def owner_of(labels: dict[str, str] | None) -> Owner | None:
+    """The process that a container, network or volume belongs to; None when its labels name none."""
+    return Owner.parse((labels or {}).get(OWNER, ""))
+
+
 def remove_labelled(client: "DockerClient", report: CleanupReport, *, run: str | None, force: bool = False) -> None:
     """Remove containers, networks and volumes with our label whose owner is dead (or, with `force`, any owner)."""
     wanted: dict[str, str | list[str] | bool] = {"label": f"{RUN}={run}" if run else RUN}
 
     def dead(labels: dict[str, str] | None) -> bool:
-        pid, _, created = (labels or {}).get(OWNER, "").partition(":")
-        if force or not pid.isdigit():
-            return force or not pid
-        return not Owner(pid=int(pid), created=float(created)).alive()
+        owner = owner_of(labels)
+        return force or owner is None or not owner.alive() or (not owner.here() and run is not None)
 
     from docker.errors import APIError, NotFound  # noqa: PLC0415 - see engine.find_engine
 

@@ -1,11 +1,14 @@
 """The intent journal: what is about to be done, with its undo, on disk before it is done.
 
-One JSON line each: a header (who owns the run), then `intend` and `strike`. A torn last line, as a crash leaves it,
-counts as never written, which is right: what follows an intent only happens after its line was synced.
+One JSON line each: a header (who owns the run), then `intend` and `strike`. A torn line, as a crash or a full disk
+leaves it, counts as never written, which is right: what follows an intent only happens after its line was synced. Each
+line begins with a line break of its own, so that none is lost behind a torn one.
 """
 
+import functools
 import json
 import os
+import platform
 import threading
 import time
 import uuid
@@ -21,20 +24,46 @@ from shakedown.guard.undo import Undo
 __all__ = ["Intent", "Journal", "Owner", "read_journal"]
 
 
+@functools.cache
+def _this_machine() -> str:
+    """What tells machines apart that share a folder or an engine: the system's own id, or else the host's name."""
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip() or platform.node()
+    except (OSError, ValueError):
+        return platform.node()
+
+
 class Owner(BaseModel):
     """The process that a run belongs to."""
 
     model_config = ConfigDict(frozen=True)
     pid: int
     created: float  # psutil's create_time: the same number later is another process
+    machine: str = ""  # which machine: numbers of another one's processes mean nothing here
 
     @classmethod
     def current(cls) -> Self:
         """This process."""
-        return cls(pid=os.getpid(), created=psutil.Process().create_time())
+        return cls(pid=os.getpid(), created=psutil.Process().create_time(), machine=_this_machine())
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Back from `str`; None when the text names nobody."""
+        pid, _, rest = text.partition(":")
+        created, _, machine = rest.partition(":")
+        try:
+            return cls(pid=int(pid), created=float(created), machine=machine) if machine else None
+        except ValueError:
+            return None
+
+    def here(self) -> bool:
+        """Whether it is a process of this machine."""
+        return self.machine == _this_machine()
 
     def alive(self) -> bool:
-        """Whether that very process still runs."""
+        """Whether that very process still runs; of another machine's nobody here can tell, so it counts as running."""
+        if not self.here():
+            return True
         try:
             process = psutil.Process(self.pid)
             return abs(process.create_time() - self.created) < 0.5 and process.status() != psutil.STATUS_ZOMBIE
@@ -42,7 +71,7 @@ class Owner(BaseModel):
             return False
 
     def __str__(self) -> str:
-        return f"{self.pid}:{self.created:.2f}"
+        return f"{self.pid}:{self.created:.2f}:{self.machine}"
 
 
 class Intent(BaseModel):
@@ -125,7 +154,7 @@ class Journal:
         os.close(self._file)
 
     def _write(self, line: dict[str, object]) -> None:
-        data = (json.dumps({"at": time.time(), **line}) + "\n").encode()
+        data = _line(line)
         written = os.write(self._file, data)
         if written != len(data):
             raise OSError(f"only {written} of {len(data)} bytes were written")
@@ -160,7 +189,7 @@ def read_journal(path: Path) -> JournalContents:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise GuardError(f"the journal {path} cannot be read: {error.strerror}") from error
-    for line in lines:
+    for line in filter(None, lines):
         try:
             entry = json.loads(line)
             if "header" in entry:
@@ -179,7 +208,10 @@ def read_journal(path: Path) -> JournalContents:
 
 def append_strike(path: Path, intent_id: str) -> None:
     """Note in somebody else's journal that an intent was undone (appends of one short line are atomic)."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"at": time.time(), "strike": intent_id}) + "\n")
-        file.flush()
+    with path.open("ab", buffering=0) as file:
+        file.write(_line({"strike": intent_id}))
         os.fsync(file.fileno())
+
+
+def _line(entry: dict[str, object]) -> bytes:
+    return f"\n{json.dumps({'at': time.time(), **entry})}\n".encode()

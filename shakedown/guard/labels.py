@@ -7,7 +7,7 @@ __all__ = ["IMAGE", "OWNER", "PLAN", "RUN", "SERVICE", "RunLabels"]
 RUN = "shakedown.run"
 PLAN = "shakedown.plan"
 SERVICE = "shakedown.service"
-OWNER = "shakedown.owner"  # pid:create-time of the process that started it
+OWNER = "shakedown.owner"  # `Owner` as text: pid:create-time:machine of the process that started it
 IMAGE = "shakedown.image"
 
 

@@ -1,22 +1,26 @@
 """The operations that take something back.
 
 Each is data alone, so that it can be written down before the thing is done and carried out by another process later.
-Each may run twice, by two processes at once, or after its target has gone.
+Each may run twice, by two processes at once, or after its target has gone. None touches what does not carry our label
+or our mark.
 """
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
 from shakedown.errors import GuardError
+from shakedown.guard.labels import RUN
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
 __all__ = [
+    "PROCESS_MARK",
     "ContainerRemove",
     "ContainerStart",
     "ContainerUnpause",
@@ -28,7 +32,9 @@ __all__ = [
     "carry_out",
 ]
 
+PROCESS_MARK = "SHAKEDOWN_PROCESS"  # variable of the environment of each process that we start, and of its children
 PROCESS_GRACE = 3.0
+REMOVAL_LIMIT = 20.0
 
 
 class _Undo(BaseModel):
@@ -71,11 +77,18 @@ class VolumeRemove(_Undo):
 
 
 class ProcessKill(_Undo):
-    """End a process and all its children; its creation time guards against a reused number."""
+    """End a process, all its children, and whatever else carries its mark: orphans whose parent has gone.
+
+    Attributes:
+        pid: its number; 0 while it is not known yet, which leaves the mark.
+        created: its creation time, which guards against a reused number.
+        mark: the value of `PROCESS_MARK` in its environment; unique to it.
+    """
 
     op: Literal["process-kill"] = "process-kill"
-    pid: int
-    created: float
+    pid: int = 0
+    created: float = 0.0
+    mark: str = ""
 
 
 class RulesRemove(_Undo):
@@ -92,19 +105,26 @@ Undo = Annotated[
     Field(discriminator="op"),
 ]
 
-# Lists every rule that carries the tag and deletes it by its own text: nothing else is touched, nothing is flushed.
+# Lists every rule whose comment is the tag and deletes it by its own text: nothing else is touched, nothing is flushed.
+# Ends with 1 when one is left, and with 3 when no table could be looked at.
 _REMOVE_RULES = r"""
-set -u; tag="$1"; left=0
+tag="$1"; left=0; looked=0
+ours() { "$1-save" -t "$2" 2>/dev/null | grep '^-A' | sed 's/$/ /' |
+         grep -F -e " --comment $tag " -e " --comment \"$tag\" "; }
 for family in iptables ip6tables; do for flavour in legacy nft; do
-  tool="$family-$flavour"; command -v "$tool" >/dev/null 2>&1 || continue
+  tool="$family-$flavour"
   for table in raw mangle nat filter; do
-    "$tool-save" -t "$table" 2>/dev/null | grep -F -- "$tag" | grep '^-A' | sed 's/^-A/-D/' |
-      while IFS= read -r rule; do eval "$tool -w -t $table $rule" 2>/dev/null; done
-    "$tool-save" -t "$table" 2>/dev/null | grep -qF -- "$tag" && left=1
+    "$tool-save" -t "$table" >/dev/null 2>&1 || continue
+    looked=1
+    ours "$tool" "$table" | sed 's/^-A/-D/' |
+      while IFS= read -r rule; do printf '%s\n' "$rule" | xargs "$tool" -w -t "$table" 2>/dev/null; done
+    ours "$tool" "$table" >/dev/null && left=1
   done
 done; done
-exit $left
+[ "$looked" = 1 ] || exit 3
+exit "$left"
 """
+_NOT_LOOKED = (3, 126, 127)
 
 
 def carry_out(undo: Undo, client: "DockerClient | None") -> str:
@@ -123,42 +143,73 @@ def carry_out(undo: Undo, client: "DockerClient | None") -> str:
         if isinstance(undo, NetworkRemove):
             return _remove_network(undo.network, client)
         if isinstance(undo, VolumeRemove):
-            client.volumes.get(undo.volume).remove(force=True)
+            volume = client.volumes.get(undo.volume)
+            if RUN not in (volume.attrs.get("Labels") or {}):
+                return f"volume {undo.volume} is not ours"
+            volume.remove(force=True)
             return f"volume {undo.volume} removed"
         return _on_container(undo, client.containers.get(undo.container), client)
     except NotFound:
         return f"{undo.op}: the target is gone"
     except APIError as error:
-        if "is already in progress" in str(error) or "No such container" in str(error):
-            return f"{undo.op}: somebody else is at it"
         raise GuardError(f"{undo.op} failed: {error.explanation or error}") from error
 
 
 def _on_container(undo: Undo, container: "Container", client: "DockerClient") -> str:
+    if RUN not in container.labels:
+        return f"container {container.name} is not ours"
     if isinstance(undo, ContainerRemove):
-        container.remove(force=True, v=True)
-        return f"container {container.name} removed"
+        return _remove_container(container)
     if isinstance(undo, ContainerUnpause):
-        if container.status != "paused":
-            return f"container {container.name} is not paused"
-        container.unpause()
-        return f"container {container.name} unpaused"
+        return _bring_to(container, "running", "paused", container.unpause, "unpaused")
     if isinstance(undo, ContainerStart):
-        if container.status == "running":
-            return f"container {container.name} runs"
-        container.start()
-        return f"container {container.name} started"
+        return _bring_to(container, "running", "exited", container.start, "started")
     if isinstance(undo, RulesRemove):
         return _remove_rules(undo, container, client)
     raise GuardError(f"{undo.op} does not act on a container")
 
 
+def _bring_to(container: "Container", wanted: str, needed: str, act: Callable[[], object], done: str) -> str:
+    """Act on a container unless it is as wanted; when somebody else was quicker, that is as good."""
+    from docker.errors import APIError  # noqa: PLC0415 - see engine.find_engine
+
+    if container.status == wanted or (needed == "paused" and container.status != needed):
+        return f"container {container.name} is {container.status}"
+    try:
+        act()
+    except APIError:
+        container.reload()
+        if container.status != wanted:
+            raise
+    return f"container {container.name} {done}"
+
+
+def _remove_container(container: "Container") -> str:
+    """Remove it, or wait for whoever is at it already: when this returns it is gone."""
+    from docker.errors import APIError, NotFound  # noqa: PLC0415 - see engine.find_engine
+
+    until = time.monotonic() + REMOVAL_LIMIT
+    while True:
+        try:
+            container.remove(force=True, v=True)
+        except NotFound:
+            break
+        except APIError as error:
+            if "already in progress" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            break
+    return f"container {container.name} removed"
+
+
 def _remove_rules(undo: RulesRemove, container: "Container", client: "DockerClient") -> str:
     if container.status not in ("running", "paused"):
         return f"container {container.name} has no network namespace: its rules are gone with it"
-    from docker.errors import ContainerError  # noqa: PLC0415
+    from docker.errors import APIError, ContainerError, ImageNotFound  # noqa: PLC0415 - see engine.find_engine
 
     try:
+        client.images.get(undo.image)  # or `run` would go looking for it in a registry
         client.containers.run(
             undo.image,
             entrypoint=["sh", "-c", _REMOVE_RULES, "rules"],
@@ -168,41 +219,93 @@ def _remove_rules(undo: RulesRemove, container: "Container", client: "DockerClie
             labels={key: value for key, value in container.labels.items() if key.startswith("shakedown.")},
             remove=True,
         )
+    except ImageNotFound as error:
+        raise GuardError(f"rules in {container.name}: the image {undo.image} that would remove them is gone") from error
     except ContainerError as error:
+        if error.exit_status in _NOT_LOOKED:
+            raise GuardError(f"rules in {container.name} could not be looked at with {undo.image}") from error
         raise GuardError(f"rules tagged {undo.tag} are still in {container.name}: {error}") from error
+    except APIError:
+        container.reload()
+        if container.status not in ("running", "paused"):
+            return f"container {container.name} ended: its rules are gone with it"
+        raise
     return f"rules tagged {undo.tag} removed from {container.name}"
 
 
 def _remove_network(name: str, client: "DockerClient") -> str:
-    network = client.networks.get(name)
-    for container in network.containers:
-        network.disconnect(container, force=True)
-    network.remove()
-    return f"network {name} removed"
+    """Remove a network, also while the containers on it are being removed by somebody else."""
+    from docker.errors import APIError, NotFound  # noqa: PLC0415 - see engine.find_engine
+
+    until = time.monotonic() + REMOVAL_LIMIT
+    while True:
+        network = client.networks.get(name)
+        if RUN not in (network.attrs.get("Labels") or {}):
+            return f"network {name} is not ours"
+        try:
+            for container in network.attrs.get("Containers") or {}:
+                network.disconnect(container, force=True)
+            network.remove()
+        except NotFound:  # the network, or a container on it
+            if time.monotonic() > until:
+                raise
+        except APIError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return f"network {name} removed"
 
 
 def _kill(undo: ProcessKill) -> str:
+    family, word = _family(undo)
+    if family:
+        for member in family:
+            _quietly(member.terminate)
+        _, alive = psutil.wait_procs(family, timeout=PROCESS_GRACE)
+        for member in alive:
+            _quietly(member.kill)
+        _, alive = psutil.wait_procs(alive, timeout=PROCESS_GRACE)
+        if alive:
+            raise GuardError(f"process {undo.pid or ''} does not end: {[member.pid for member in alive]} still run")
+    return word
+
+
+def _family(undo: ProcessKill) -> tuple[list[psutil.Process], str]:
+    """What is to be ended, and the words for it."""
+    family: list[psutil.Process] = []
+    name = f"process {undo.pid}" if undo.pid else "the process"
+    word = f"{name} is gone"
     try:
-        process = psutil.Process(undo.pid)
-        if abs(process.create_time() - undo.created) > 0.5:
-            return f"process {undo.pid} is another one by now"
-        family = [*process.children(recursive=True), process]
+        process = psutil.Process(undo.pid) if undo.pid else None
+        if process is not None and abs(process.create_time() - undo.created) > 0.5:
+            word, process = f"{name} is another one by now", None
+        if process is not None:
+            family = [*process.children(recursive=True), process]
+            word = f"{name} ended with {len(family) - 1} children"
     except psutil.NoSuchProcess:
-        return f"process {undo.pid} is gone"
-    for member in family:
-        _quietly(member.terminate)
-    _, alive = psutil.wait_procs(family, timeout=PROCESS_GRACE)
-    for member in alive:
-        _quietly(member.kill)
-    _, alive = psutil.wait_procs(alive, timeout=PROCESS_GRACE)
-    if alive:
-        raise GuardError(f"process {undo.pid} does not end: {[member.pid for member in alive]} still run")
-    return f"process {undo.pid} ended with {len(family) - 1} children"
+        pass
+    orphans = [member for member in _marked(undo.mark) if member not in family] if undo.mark else []
+    if orphans:
+        word += f", {len(orphans)} left behind ended"
+    return [*family, *orphans], word
 
 
-def _quietly(action: object) -> None:
+def _marked(mark: str) -> list[psutil.Process]:
+    """Every process whose environment carries the mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(PROCESS_MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):  # not ours to read, so not ours
+            continue
+    return found
+
+
+def _quietly(action: Callable[[], object]) -> None:
     try:
-        action()  # type: ignore[operator]
+        action()
     except psutil.NoSuchProcess:
         return
 

@@ -77,7 +77,12 @@ def _prepare_sqlite(connection: "DBAPIConnection", _: object) -> None:
 
 
 def _storable(
-    _connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool  # noqa: FBT001
+    _connection: Connection,
+    _cursor: object,
+    statement: str,
+    parameters: Any,
+    _context: object,
+    _many: bool,  # noqa: FBT001
 ) -> tuple[str, Any]:
     """Text that a database can hold: what a system answers, or a test prints, may be no text at all."""
     return statement, _clean(parameters)

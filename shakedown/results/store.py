@@ -93,7 +93,7 @@ class Store:
             # Asked again in the update itself: a run may have ended in order, and its process with it, since the look.
             session.execute(
                 update(t.RunRow)
-                .where(t.RunRow.id.in_(dead), t.RunRow.status == "running")  # type: ignore[attr-defined]
+                .where(t.RunRow.id.in_(dead), t.RunRow.status == "running")  # type: ignore[arg-type, attr-defined]
                 .values(status="interrupted", reason="its process ended without a word", exit_code=130)
             )
             return dead

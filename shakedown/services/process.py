@@ -8,10 +8,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import psutil
-
 from shakedown.errors import ServiceError
 from shakedown.guard.journal import Intent, Journal
+from shakedown.guard.process import start_program
 from shakedown.guard.undo import ProcessKill, carry_out
 from shakedown.plan.model import ProcessService, Secret
 from shakedown.services.handle import Address, Handle
@@ -59,23 +58,19 @@ class ProcessRunner:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as output:
             try:
-                self._process = subprocess.Popen(  # noqa: S603 - the user's own command, from their plan
+                self._process, self._intent = start_program(
+                    self._journal,
+                    f"service {self.handle.name}",
                     command,
                     cwd=folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
+                    environment=environment,
+                    output=output,
                 )
             except OSError as error:
                 raise ServiceError(f"service {self.handle.name}: {command[0]} cannot be started: {error}") from error
         self.handle.pid = self._process.pid
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self.handle.created = psutil.Process(self._process.pid).create_time()
-            undo = ProcessKill(pid=self._process.pid, created=self.handle.created)
-            # A process has no name before it lives: the one thing whose undo is written a moment after.
-            self._intent = self._journal.intend("process", f"service {self.handle.name}", undo)
+        assert isinstance(self._intent.undo, ProcessKill)  # noqa: S101 - for the type checker
+        self.handle.created = self._intent.undo.created
 
     def exit_code(self) -> int | None:
         """How it ended; None while it runs."""

@@ -15,8 +15,9 @@ import psutil
 
 from shakedown.clock import RunClock
 from shakedown.errors import SuiteError
-from shakedown.guard.journal import Journal
-from shakedown.guard.undo import ProcessKill, carry_out
+from shakedown.guard.journal import Intent, Journal
+from shakedown.guard.process import start_program
+from shakedown.guard.undo import carry_out
 from shakedown.plan.model import Secret, Suite, UseSuite
 from shakedown.plan.references import label_of
 from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
@@ -81,13 +82,14 @@ def run_suite(
     result.command = shlex.join([python, "-m", "pytest", *arguments])
     with (out / "output.txt").open("wb") as output:
         try:
-            process = subprocess.Popen(  # noqa: S603 - the user's own suite, from their plan
-                [python, "-m", "pytest", *arguments], cwd=base, env=environment, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            process, intent = start_program(
+                journal, f"suite {label}", [python, "-m", "pytest", *arguments],
+                cwd=base, environment=environment, output=output,
             )  # fmt: skip
         except OSError as error:
             raise SuiteError(f"suite {label}: {python} cannot be started: {error}") from error
-        killed = _watch(process, suite.timeout, stop, journal, result)
+        killed = _watch(process, intent, suite.timeout, stop, result)
+        journal.strike(intent.id)
     result.end = clock.now()
     result.exit_code = None if killed else process.returncode
     notes = _outcomes(report, result)
@@ -108,16 +110,10 @@ def _missing_modules(python: str, workers: int, base: Path) -> str | None:
 
 
 def _watch(
-    process: "subprocess.Popen[bytes]", limit: float, stop: threading.Event, journal: Journal, result: SuiteResult
+    process: "subprocess.Popen[bytes]", intent: Intent, limit: float, stop: threading.Event, result: SuiteResult
 ) -> str | None:
     """Wait for the end, look at the tree's memory meanwhile; why it was killed, or None."""
-    try:
-        tree = psutil.Process(process.pid)
-        undo = ProcessKill(pid=process.pid, created=tree.create_time())
-    except psutil.NoSuchProcess:
-        process.wait()
-        return None
-    intent = journal.intend("process", f"suite {result.suite}", undo)
+    tree = psutil.Process(process.pid)  # not waited for yet, so it is there, if only as a zombie
     until, killed = time.monotonic() + limit, None
     while True:
         try:
@@ -128,8 +124,7 @@ def _watch(
         result.peak_memory = max(result.peak_memory, _tree_memory(tree))
         if killed is None and (stop.is_set() or time.monotonic() > until):
             killed = "interrupted" if stop.is_set() else f"not done after {limit:g} s: ended by us"
-            carry_out(undo, None)
-    journal.strike(intent.id)
+            carry_out(intent.undo, None)
     return killed
 
 
