@@ -97,6 +97,8 @@ def histogram_between(
     first, last = _seconds(load, start, end)
     merged = Histogram()
     for key, bucket in load.buckets.items():
+        if key.warm_up:
+            continue
         if key.outcome in wanted and first <= key.second < last and (request is None or key.request == request):
             merged.merge(bucket.response)
     return merged
@@ -109,9 +111,9 @@ def window_stats(
     first, last = _seconds(load, start, end)
     counts = dict.fromkeys(Outcome, 0)
     for key, bucket in load.buckets.items():
-        if first <= key.second < last and (request is None or key.request == request):
+        if not key.warm_up and first <= key.second < last and (request is None or key.request == request):
             counts[key.outcome] += bucket.response.count
-    seconds = max(load.end - load.start, 0.0) if first == float("-inf") else last - first
+    seconds = max(load.end - load.start - load.warm_up, 0.0) if first == float("-inf") else last - first
     return WindowStats(
         seconds=seconds,
         ok=counts[Outcome.OK],

@@ -2,16 +2,19 @@
 
 ::
 
-    runner (parent) ──job as a line of JSON──▶ worker ──▶ engine: schedule → slots → connections ──▶ the service
-                    ◀──deltas, a line each────                  └─▶ recorder
+    runner (parent) ──job as a line of JSON──▶ worker ──▶ engine ──▶ executor ──▶ users of a driver ──▶ the service
+                    ◀──deltas, a line each────              └─▶ recorder
 
 =========  ==========================================================================
 spec       what a load is, made from a plan
 schedule   due times of an open model
-requests   templates compiled once
-http1      one HTTP/1.1 connection
-slots      one virtual user: an iteration, request by request
-engine     executors: releases iterations, watches itself
+executors  when iterations start
+alarm      waking the loop at an instant
+engine     counts everything, and watches itself
+vu         what an engine and its users ask of each other
+context    rows and functions for templates, and the randomness behind them
+http       HTTP/1.1, made for speed
+drivers    everything else that a scenario may speak
 recorder   what happened, folded into deltas
 codec      deltas as lines
 worker     the process

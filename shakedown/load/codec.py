@@ -32,6 +32,8 @@ def encode_delta(delta: LoadDelta) -> dict[str, object]:
                 _pack(bucket.response),
                 _pack(bucket.service),
                 bucket.bytes_received,
+                bucket.unanswered,
+                key.warm_up,
             ]
             for key, bucket in delta.buckets.items()
         ],
@@ -53,8 +55,10 @@ def decode_delta(text: str) -> LoadDelta:
         at=data["at"],
         counts=LoadCounts(**data["counts"]),
         buckets={
-            BucketKey(request, Outcome(outcome), second): Bucket(_unpack(response), _unpack(service), size)
-            for request, outcome, second, response, service, size in data["buckets"]
+            BucketKey(request, Outcome(outcome), second, warm_up): Bucket(
+                _unpack(response), _unpack(service), size, unanswered
+            )
+            for request, outcome, second, response, service, size, unanswered, warm_up in data["buckets"]
         },
         pulses={slot: Pulse(ok, bad, slowest) for slot, ok, bad, slowest in data["pulses"]},
         start_lag={second: _unpack(lag) for second, lag in data["start_lag"]},

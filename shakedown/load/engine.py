@@ -1,14 +1,8 @@
-"""Executors: release iterations at their time, count everything, and watch the generator itself.
-
-The open model keeps due times from the load's start: whenever the loop wakes, for whatever reason, everything that is
-due is released. A timer's own time is never trusted (uvloop's fire early as well as late).
-"""
+"""One worker's share of a load: counts everything, and watches the generator itself."""
 
 import asyncio
 import math
-import ssl
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,19 +10,21 @@ import psutil
 
 from shakedown.errors import LoadError
 from shakedown.ledgers.writer import LedgerWriter
+from shakedown.load.alarm import Alarm
+from shakedown.load.context import Context, read_rows
+from shakedown.load.drivers import driver_of
+from shakedown.load.executors import releaser_of
 from shakedown.load.recorder import Recorder
-from shakedown.load.requests import Context, PreparedRequest, prepare, read_rows
-from shakedown.load.schedule import ArrivalSchedule
-from shakedown.load.slots import Slot
 from shakedown.load.spec import LoadSpec
-from shakedown.plan.model import ConstantArrivalRate, ConstantVus
+from shakedown.load.vu import Vu
 from shakedown.records.histogram import Histogram
 from shakedown.records.load import LoadDelta, Outcome
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "cpu_seconds"]
 
 DELTA_EVERY = 0.5
 TIMEOUT_TICK = 0.01
+VUS_PER_TICK = 500  # users looked at for time-outs in one tick's time; with more of them the ticks are longer
 LAG_TICK = 0.02
 
 
@@ -38,6 +34,13 @@ class Engine:
     Args:
         emit: takes a delta.
 
+    Attributes:
+        start, end_at: when the schedule begins, and when arrivals end (monotonic).
+        stopping: no more iterations are to start.
+        stopped: because of a word from outside, not because the schedule has ended.
+        in_flight: iterations under way.
+        lateness: of the generator itself: how late the loop came to do what was due, seconds.
+
     Raises:
         LoadError: the data file cannot be read.
     """
@@ -45,37 +48,45 @@ class Engine:
     def __init__(
         self, spec: LoadSpec, shard: int, emit: Callable[[LoadDelta], None], loop: asyncio.AbstractEventLoop
     ) -> None:
-        self.spec = spec
-        self.loop = loop
-        self._shard, self._emit = shard, emit
-        self._start, self._end = 0.0, math.inf
-        rows = read_rows(Path(spec.data_file)) if spec.data_file else []
-        self.context = Context(spec.seed * 1000 + shard, rows, spec.data_order)
-        self.recorder = Recorder(spec.label)
+        self.spec, self.shard, self.loop = spec, shard, loop
+        self._emit = emit
+        self.start, self.end_at = 0.0, math.inf
+        self.stopping = self.stopped = False
+        self.in_flight = 0
+        self.lateness = Histogram()
+        rows = read_rows(spec.data_file) if spec.data_file else []
+        self.context = Context(spec, shard, rows)
+        self.recorder = Recorder(spec.label, spec.origin)
         self.ledgers = {
             name: LedgerWriter(Path(spec.ledger_dir) / name / f"{spec.stage}-{spec.label}-{spec.seed}-{shard}.ledger")
-            for name in {request.ledger for request in spec.http.requests if request.ledger is not None}
+            for name in spec.work.ledgers
         }
-        self.tls = ssl.create_default_context() if spec.target.tls else None
-        self._requests = prepare(spec)
-        self._weights = [request.weight for request in spec.http.requests]
-        self._timeouts: dict[float, deque[tuple[float, Slot, int]]] = {}
-        self._slots: list[Slot] = []
-        self._idle: list[Slot] = []
-        self._queue: deque[tuple[float, int]] = deque()
-        self._in_flight = 0
+        self._vus: list[Vu] = []
+        self._driver = driver_of(self)
+        self._releaser = releaser_of(self)
         self._iteration = shard  # the next one's number: from 0, and no two shards use the same
-        self._stopping = False
+        self._warm_until = 0.0
         self._over = False
         self._failure: LoadError | None = None
-        self._wake = asyncio.Event()
-        self.lateness = Histogram()  # of the generator itself: how late the loop came to do what was due
+        self._alarm = Alarm(loop)
 
     def at(self, monotonic: float) -> float:
         """An instant on the run's axis."""
         return monotonic - self.spec.origin
 
+    def share(self, number: int) -> int:
+        """This shard's part of a number; the parts of all shards add up to it."""
+        return number // self.spec.workers + (self.shard < number % self.spec.workers)
+
     # -------------------------------------------------------------------------------------------------------- running
+    async def open(self) -> None:
+        """Whatever must be there before the clock runs.
+
+        Raises:
+            LoadError: it cannot be had.
+        """
+        await self._driver.open()
+
     async def run(self, start: float) -> None:
         """The whole share, from the first arrival to the last answer or the end of the graceful stop.
 
@@ -83,23 +94,23 @@ class Engine:
             start: when the schedule begins (monotonic).
 
         Raises:
-            LoadError: a request could not be made from its template.
+            LoadError: an iteration could not be made as the plan has it.
         """
-        self._start, self._end = start, start + self.spec.duration
-        ticks = [asyncio.create_task(self._tick_timeouts()), asyncio.create_task(self._tick_deltas())]
+        self.start, self.end_at = start, start + self.spec.duration
+        self._warm_until = start + self.spec.warm_up
+        ticks = [asyncio.create_task(tick()) for tick in (self._tick_timeouts, self._tick_deltas, self._tick_lag)]
         try:
-            await self._sleep_until(self._start)
-            if isinstance(self.spec.executor, ConstantArrivalRate):
-                await self._open_model(self.spec.executor)
-            else:
-                ticks.append(asyncio.create_task(self._tick_lag()))
-                await self._closed_model(self.spec.executor)
+            await self.sleep_through(self.start)
+            await self._releaser.run()
+            self.stopping = True
             await self._drain(self.spec.executor.graceful_stop)
         finally:
             for tick in ticks:
                 tick.cancel()
-            for slot in self._slots:
-                slot.close()
+            for vu in self._vus:
+                vu.close()
+            await self._driver.close()
+            self._alarm.close()
         for ledger in self.ledgers.values():
             ledger.close()
         self._emit(self.recorder.take(self.at(time.monotonic())))
@@ -113,154 +124,90 @@ class Engine:
 
     def stop(self) -> None:
         """End the arrivals now; what is under way may finish within the graceful stop."""
-        self._stopping = True
-        self._end = min(self._end, time.monotonic())
-        self._wake.set()
+        self.stopping = self.stopped = True
+        self.end_now()
+
+    def end_now(self) -> None:
+        """The schedule has come to its end, or is brought to it."""
+        self.end_at = min(self.end_at, time.monotonic())
+        self._alarm.wake()
 
     @property
-    def end(self) -> float:
-        """When arrivals end, or ended, on the run's axis."""
-        return self.at(self._end)
+    def unreleased(self) -> int:
+        """Iterations that were asked for and whose turn never came."""
+        return self._releaser.unreleased()
 
-    async def _open_model(self, executor: ConstantArrivalRate) -> None:
-        shards = self.spec.workers
-        rate = executor.rate / executor.time_unit
-        schedule = ArrivalSchedule(self._start, rate, self.spec.duration, self._shard, shards)
-        capacity = max(self._share(executor.max_vus), 1)
-        while not self._stopping:
-            due = schedule.due()
-            if due is None:
-                break
-            now = time.monotonic()
-            if due > now:
-                await self._sleep_until(due)
-                continue
-            self.lateness.record(now - due)
-            schedule.advance()
-            iteration = self._scheduled()
-            slot = self._free_slot(capacity)
-            if slot is not None:
-                self._release(slot, due, iteration)
-            elif executor.overload == "drop":
-                self.recorder.counts.dropped += 1
-            else:
-                self._queue.append((due, iteration))
+    # ----------------------------------------------------------------------------------------------------- iterations
+    def new_vu(self) -> Vu:
+        """One more user."""
+        vu = self._driver.vu(len(self._vus))
+        self._vus.append(vu)
+        return vu
 
-    async def _closed_model(self, executor: ConstantVus) -> None:
-        for _ in range(self._share(executor.vus)):
-            slot = Slot(len(self._slots), self)
-            self._slots.append(slot)
-            self._next_closed(slot)
-        while not self._stopping and time.monotonic() < self._end:
-            await self._sleep_until(self._end)
-        self._stopping = True
-
-    def _next_closed(self, slot: Slot) -> None:
-        if self._stopping or time.monotonic() >= self._end:
-            return
-        self._release(slot, time.monotonic(), self._scheduled())
-
-    def _share(self, vus: int) -> int:
-        return vus // self.spec.workers + (self._shard < vus % self.spec.workers)
-
-    def _scheduled(self) -> int:
+    def scheduled(self) -> int:
         """One more iteration is due; its number."""
         number = self._iteration
         self._iteration += self.spec.workers
         self.recorder.counts.scheduled += 1
         return number
 
-    def _free_slot(self, capacity: int) -> Slot | None:
-        if self._idle:
-            return self._idle.pop()
-        if len(self._slots) < capacity:
-            slot = Slot(len(self._slots), self)
-            self._slots.append(slot)
-            return slot
-        return None
-
-    def _release(self, slot: Slot, due: float, iteration: int) -> None:
-        self._in_flight += 1
-        self._begin(slot, due, iteration)
-
-    def _begin(self, slot: Slot, due: float, iteration: int) -> None:
+    def begin(self, vu: Vu, due: float, iteration: int) -> None:
+        """Start an iteration that was counted as scheduled."""
         counts = self.recorder.counts
         if self._over:  # it left the queue in the very moment in which the load was cut off
-            self._in_flight -= 1
             counts.dropped += 1
             return
         now = time.monotonic()
+        self.in_flight += 1
         counts.started += 1
-        counts.on_time += now <= self._end
-        self.recorder.lag(self.at(due), self.at(now))
-        slot.begin(due, iteration, self._steps())
+        counts.on_time += now <= self.end_at
+        self.recorder.lag(due, now)
+        vu.begin(due, iteration, warm_up=due < self._warm_until)
 
-    def _steps(self) -> list[PreparedRequest]:
-        if self.spec.http.mode == "weighted":
-            return [self._requests[self.context.draw(self._weights)]]
-        return self._requests
-
-    def iteration_ended(self, slot: Slot, outcome: Outcome) -> None:
-        """A slot is free again."""
-        self._in_flight -= 1
+    def iteration_ended(self, vu: Vu, outcome: Outcome) -> None:
+        """A user is free again."""
+        self.in_flight -= 1
         counts = self.recorder.counts
-        name = outcome.value
-        setattr(counts, name, getattr(counts, name) + 1)
-        if isinstance(self.spec.executor, ConstantVus):
-            if outcome is not Outcome.CANCELLED:
-                # Through the loop, never straight away: a server that fails at once must not deepen the stack.
-                self.loop.call_later(self.spec.executor.think_time, self._next_closed, slot)
-        elif self._queue and outcome is not Outcome.CANCELLED:
-            due, iteration = self._queue.popleft()
-            self._in_flight += 1
-            self.loop.call_soon(self._begin, slot, due, iteration)
+        if outcome is Outcome.OK:
+            counts.ok += 1
         else:
-            self._idle.append(slot)
-        if self._in_flight == 0:
-            self._wake.set()
+            setattr(counts, outcome.value, getattr(counts, outcome.value) + 1)
+        self._releaser.free(vu, outcome)
+        if self.in_flight == 0 and self.stopping:
+            self._alarm.wake()
 
     async def _drain(self, grace: float) -> None:
         """Let what is under way (and queued) end; cut off what does not within the grace."""
         until = time.monotonic() + grace
-        while (self._in_flight or self._queue) and time.monotonic() < until:
-            await self._sleep_until(min(until, time.monotonic() + 0.05))
-        self.recorder.counts.dropped += len(self._queue)
-        self._queue.clear()
-        self._stopping = self._over = True
-        for slot in self._slots:
-            if slot.busy:
-                slot.cancel()
-        await asyncio.sleep(0)  # iterations on their way from the queue to a slot come to see that it is over
+        while (self.in_flight or self._releaser.waiting()) and time.monotonic() < until:
+            await self.sleep_until(min(until, time.monotonic() + 0.05))
+        self._over = True
+        self.recorder.counts.dropped += self._releaser.waiting()
+        self._releaser.drop_waiting()
+        for vu in self._vus:
+            if vu.busy:
+                vu.cancel()
 
-    async def _sleep_until(self, instant: float) -> None:
+    async def sleep_until(self, instant: float) -> None:
         """Sleep until about `instant`, less when `stop` comes; the caller looks at the clock itself."""
-        delay = instant - time.monotonic()
-        if delay <= 0:
+        if instant <= time.monotonic():
             await asyncio.sleep(0)
-            return
-        self._wake.clear()
-        if self._stopping:
-            await asyncio.sleep(min(delay, 0.05))
-            return
-        try:
-            await asyncio.wait_for(self._wake.wait(), delay)
-        except TimeoutError:
-            return
+        else:
+            await self._alarm.sleep_until(instant)
+
+    async def sleep_through(self, instant: float) -> None:
+        """Sleep until `instant` has truly come, or `stop`."""
+        while not self.stopping and time.monotonic() < min(instant, self.end_at):
+            await self.sleep_until(min(instant, self.end_at))
 
     # -------------------------------------------------------------------------------------------------------- watching
-    def watch_timeout(self, deadline: float, slot: Slot) -> None:
-        """Time the slot's request out at `deadline`, unless it ended before. Equal limits queue up in order."""
-        self._timeouts.setdefault(slot.request.timeout, deque()).append((deadline, slot, slot.serial))
-
     async def _tick_timeouts(self) -> None:
         while True:
-            await asyncio.sleep(TIMEOUT_TICK)
+            await asyncio.sleep(TIMEOUT_TICK * max(1.0, len(self._vus) / VUS_PER_TICK))
             now = time.monotonic()
-            for queue in self._timeouts.values():
-                while queue and queue[0][0] <= now:
-                    _, slot, serial = queue.popleft()
-                    if slot.busy and slot.serial == serial:
-                        slot.time_out()
+            for vu in self._vus:
+                if vu.deadline <= now:
+                    vu.time_out()
 
     async def _tick_deltas(self) -> None:
         while True:

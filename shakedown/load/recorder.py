@@ -1,58 +1,78 @@
-"""What happened, kept raw for a moment and folded into a delta about once a second."""
+"""What happened, kept raw for a moment, folded into histograms in batches, and handed over as deltas."""
+
+import numpy as np
 
 from shakedown.analysis.slots import SLOT
 from shakedown.records.load import Bucket, BucketKey, ErrorRecord, LoadCounts, LoadDelta, Outcome, Pulse
 
-__all__ = ["Recorder"]
+__all__ = ["Cell", "Recorder"]
 
 EXAMPLE = 300
+# Numbers in a raw list before it is folded: small enough that folding never holds up the loop for a millisecond.
+BATCH = 4 * 512
+PAIRS = 2 * 1024
+
+
+class Cell:
+    """The requests of one name that ended in one way, raw. Instants are monotonic; they are put on the axis later.
+
+    Attributes:
+        answered: whether an answer came, however it was; False for what failed below the answer.
+    """
+
+    __slots__ = ("_recorder", "answered", "name", "outcome", "rows", "warm_up")
+
+    def __init__(self, recorder: "Recorder", name: str, outcome: Outcome, *, answered: bool, warm_up: bool) -> None:
+        self._recorder = recorder
+        self.name, self.outcome, self.answered, self.warm_up = name, outcome, answered, warm_up
+        self.rows: list[float] = []
+
+    def add(self, due: float, sent: float, ended: float, size: int) -> None:
+        """A request ended. Its response time counts from `due`, its service time from `sent`."""
+        rows = self.rows
+        rows += (due, sent, ended, size)
+        if len(rows) >= BATCH:
+            self._recorder.fold(self)
 
 
 class Recorder:
-    """Counts and times of one worker. All instants are seconds on the run's axis."""
+    """Counts and times of one worker.
 
-    def __init__(self, load: str) -> None:
-        self._load = load
+    Args:
+        load: the load's label.
+        origin: the monotonic instant from which the run's axis counts.
+    """
+
+    def __init__(self, load: str, origin: float = 0.0) -> None:
+        self._load, self._origin = load, origin
+        self._cells: dict[tuple[str, Outcome, bool, bool], Cell] = {}
+        self._lags: list[float] = []
         self._begin()
 
     def _begin(self) -> None:
         self.counts = LoadCounts()
-        self._times: dict[tuple[str, Outcome, int], tuple[list[float], list[float]]] = {}
-        self._bytes: dict[tuple[str, Outcome, int], int] = {}
-        self._lags: dict[int, list[float]] = {}
+        self._buckets: dict[BucketKey, Bucket] = {}
         self._pulses: dict[int, Pulse] = {}
         self._errors: dict[tuple[str, str], ErrorRecord] = {}
+        self._start_lag: dict[int, Bucket] = {}
+
+    def cell(self, name: str, outcome: Outcome, *, answered: bool = True, warm_up: bool = False) -> Cell:
+        """Where requests of a kind are put; always the same one for the same kind."""
+        key = (name, outcome, answered, warm_up)
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = Cell(self, name, outcome, answered=answered, warm_up=warm_up)
+        return cell
 
     def lag(self, due: float, started: float) -> None:
         """An iteration that was due at `due` started at `started`."""
-        self._lags.setdefault(int(due), []).append(max(started - due, 0.0))
-
-    def request(self, name: str, outcome: Outcome, due: float, sent: float, ended: float, size: int) -> None:
-        """A request ended. Its response time counts from `due`, its service time from `sent`."""
-        key = (name, outcome, int(due))
-        times = self._times.get(key)
-        if times is None:
-            times = self._times[key] = ([], [])
-            self._bytes[key] = 0
-        response = ended - due
-        times[0].append(response if response > 0 else 0.0)
-        times[1].append(ended - sent)
-        self._bytes[key] += size
-        self.counts.requests += 1
-        if outcome is Outcome.CANCELLED:
-            return
-        slot = int(ended / SLOT)
-        pulse = self._pulses.get(slot)
-        if pulse is None:
-            pulse = self._pulses[slot] = Pulse()
-        if outcome is Outcome.OK:
-            pulse.ok += 1
-            pulse.slowest = max(pulse.slowest, response)
-        else:
-            pulse.bad += 1
+        lags = self._lags
+        lags += (due, started)
+        if len(lags) >= PAIRS:
+            self._fold_lags()
 
     def error(self, kind: str, request: str, at: float, example: str) -> None:
-        """A request failed in a certain way."""
+        """A request failed in a certain way at `at` (on the run's axis)."""
         known = self._errors.get((kind, request))
         if known is None:
             self._errors[kind, request] = ErrorRecord(kind, request, 1, at, at, example[:EXAMPLE])
@@ -60,18 +80,62 @@ class Recorder:
             known.count += 1
             known.last_at = at
 
+    def fold(self, cell: Cell) -> None:
+        """Put a cell's raw rows into the histograms."""
+        if not cell.rows:
+            return
+        due, sent, ended, size = np.array(cell.rows).reshape(-1, 4).T
+        cell.rows.clear()
+        self.counts.requests += len(due)
+        response = np.maximum(ended - due, 0.0)
+        service = np.maximum(ended - sent, 0.0)
+        seconds = np.floor(due - self._origin).astype(np.int64)
+        for second in np.unique(seconds).tolist():
+            chosen = seconds == second
+            key = BucketKey(cell.name, cell.outcome, second, cell.warm_up)
+            bucket = self._buckets.get(key)
+            if bucket is None:
+                bucket = self._buckets[key] = Bucket()
+            bucket.response.record_many(response[chosen])
+            bucket.service.record_many(service[chosen])
+            bucket.bytes_received += int(size[chosen].sum())
+            if not cell.answered:
+                bucket.unanswered += int(chosen.sum())
+        if cell.outcome is not Outcome.CANCELLED:
+            self._pulse(cell.outcome, np.floor((ended - self._origin) / SLOT).astype(np.int64), response)
+
+    def _pulse(self, outcome: Outcome, slots: np.ndarray, response: np.ndarray) -> None:
+        numbers, where, counts = np.unique(slots, return_inverse=True, return_counts=True)
+        slowest = np.zeros(len(numbers))
+        np.maximum.at(slowest, where, response)
+        for slot, count, longest in zip(numbers.tolist(), counts.tolist(), slowest.tolist(), strict=True):
+            pulse = self._pulses.get(slot)
+            if pulse is None:
+                pulse = self._pulses[slot] = Pulse()
+            if outcome is Outcome.OK:
+                pulse.ok += count
+                pulse.slowest = max(pulse.slowest, longest)
+            else:
+                pulse.bad += count
+
+    def _fold_lags(self) -> None:
+        if not self._lags:
+            return
+        due, started = np.array(self._lags).reshape(-1, 2).T
+        self._lags.clear()
+        seconds = np.floor(due - self._origin).astype(np.int64)
+        lags = np.maximum(started - due, 0.0)
+        for second in np.unique(seconds).tolist():
+            self._start_lag.setdefault(second, Bucket()).response.record_many(lags[seconds == second])
+
     def take(self, at: float) -> LoadDelta:
-        """Everything since the last call."""
-        buckets: dict[BucketKey, Bucket] = {}
-        for key, (response, service) in self._times.items():
-            bucket = Bucket(bytes_received=self._bytes[key])
-            bucket.response.record_many(response)
-            bucket.service.record_many(service)
-            buckets[BucketKey(*key)] = bucket
-        delta = LoadDelta(self._load, at, self.counts, buckets, self._pulses, {}, list(self._errors.values()))
-        for second, lags in self._lags.items():
-            histogram = Bucket().response
-            histogram.record_many(lags)
-            delta.start_lag[second] = histogram
+        """Everything since the last call; `at` is on the run's axis."""
+        for cell in self._cells.values():
+            self.fold(cell)
+        self._fold_lags()
+        delta = LoadDelta(
+            self._load, at, self.counts, self._buckets, self._pulses,
+            {second: bucket.response for second, bucket in self._start_lag.items()}, list(self._errors.values()),
+        )  # fmt: skip
         self._begin()
         return delta

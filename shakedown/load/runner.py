@@ -8,10 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from shakedown.errors import LoadError
 from shakedown.load.codec import decode_delta
+from shakedown.load.schedule import profile_of
 from shakedown.load.spec import LoadSpec
+from shakedown.plan.executors import OpenModel
 from shakedown.records.load import GeneratorHealth, LoadCounts, LoadDelta, LoadResult, Pulse, merge_parts
 
 __all__ = ["LoadHandle"]
@@ -23,7 +26,6 @@ RATE_HELD = 0.99
 # had no CPU left.
 LATE = 0.1
 BUSY = 0.9
-ROUNDING = 1e-3
 
 
 @dataclass(slots=True)
@@ -34,6 +36,8 @@ class _Worker:
     cpu: float = 0.0
     lag: float = 0.0
     end: float = 0.0
+    unreleased: int = 0
+    stopped: bool = False  # it ended before its schedule did
     done: bool = False
     failure: str = ""
     listener: Exception | None = None  # what went wrong on our side with what it sent
@@ -45,6 +49,9 @@ class LoadHandle:
 
     Args:
         on_delta: called from reader threads with every delta as it comes.
+
+    Raises:
+        LoadError: the recording of a replay cannot be read.
     """
 
     def __init__(self, spec: LoadSpec, on_delta: Callable[[LoadDelta], None]) -> None:
@@ -52,6 +59,8 @@ class LoadHandle:
         self._on_delta = on_delta
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
+        executor = spec.executor
+        self._profile = profile_of(executor, Path(spec.base)) if isinstance(executor, OpenModel) else None
         self._start = 0.0
         self._stopped_at: float | None = None
         self._total = LoadDelta(spec.label, 0.0, LoadCounts(), {}, {}, {}, [])
@@ -76,7 +85,7 @@ class LoadHandle:
             self._tell(worker, json.dumps({"spec": self.spec.model_dump(mode="json", by_alias=True), "shard": shard}))
         for worker in self._workers:
             self._await_ready(worker)
-        self._start = time.monotonic() + HEAD_START
+        self._start = time.monotonic() + HEAD_START + self.spec.executor.start_delay
         for worker in self._workers:
             self._tell(worker, f"go {self._start!r}")
             worker.hearing = threading.Thread(target=self._hear, args=(worker,), name="load-errors", daemon=True)
@@ -130,7 +139,8 @@ class LoadHandle:
             self._on_delta(delta)
         elif word == "done":
             health = json.loads(rest)
-            worker.cpu, worker.lag, worker.end, worker.done = health["cpu"], health["lag_p99"], health["end"], True
+            worker.cpu, worker.lag, worker.end = health["cpu"], health["lag_p99"], health["end"]
+            worker.unreleased, worker.stopped, worker.done = health["unreleased"], health["stopped"], True
         elif word == "failed":
             worker.failure = json.loads(rest)
 
@@ -205,11 +215,13 @@ class LoadHandle:
         asked_end = self._stopped_at - spec.origin if self._stopped_at is not None else planned_end
         end = min(planned_end, max(asked_end, start))
         ends = [worker.end for worker in self._workers if worker.done]
-        cut_short = any(own < end - ROUNDING for own in ends)  # by somebody else's signal
-        end = min([end, *ends])
-        held = True
-        if spec.rate is not None:
-            held = total.counts.on_time >= RATE_HELD * spec.rate * max(end - start, 0.0) - 1
+        stopped = any(worker.stopped for worker in self._workers)
+        cut_short = stopped and self._stopped_at is None  # by somebody else's signal
+        if ends:  # users with a number of iterations may be done before their time is up
+            end = min(end, *ends) if stopped else min(end, max(ends))
+        expected = self._expected(end - start)
+        unreleased = sum(worker.unreleased for worker in self._workers)
+        held = total.counts.on_time >= RATE_HELD * expected - 1 and not unreleased
         lost = sum(not worker.done and worker.process.poll() is not None for worker in self._workers)
         health = GeneratorHealth(
             cpu=max((worker.cpu for worker in self._workers), default=0.0),
@@ -220,9 +232,21 @@ class LoadHandle:
         health.starved = self._starved(health, total)
         return LoadResult(
             load=spec.label, scenario=spec.scenario, stage=spec.stage, repetition=spec.repetition, start=start, end=end, executor=spec.executor.type,
-            target_rate=spec.rate, counts=total.counts, buckets=total.buckets, pulses=total.pulses,
+            target_rate=self._target_rate(), warm_up=spec.warm_up, counts=total.counts, buckets=total.buckets, pulses=total.pulses,
             start_lag=total.start_lag, errors=total.errors, generator=health, interrupted=interrupted or cut_short, rate_held=held,
         )  # fmt: skip
+
+    def _expected(self, seconds: float) -> float:
+        """Iterations that the schedule asks for in its first seconds; 0 for closed models, which ask for none."""
+        if self._profile is None:
+            return 0.0
+        if self.spec.arrival_seed is not None:  # at random: what came due is what was asked for
+            return float(self._total.counts.scheduled)
+        return self._profile.expected(seconds)
+
+    def _target_rate(self) -> float | None:
+        """Iterations per second asked for, the mean over the whole schedule; None for closed models."""
+        return self._profile.total / self.spec.duration if self._profile is not None else None
 
     def _starved(self, health: GeneratorHealth, total: LoadDelta) -> str | None:
         if health.lost_workers:

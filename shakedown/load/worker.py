@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -18,7 +19,6 @@ from shakedown.errors import ShakedownError
 from shakedown.load.codec import encode_delta
 from shakedown.load.engine import Engine, cpu_seconds
 from shakedown.load.spec import LoadSpec
-from shakedown.plan.model import ConstantArrivalRate
 from shakedown.records.load import LoadDelta
 
 __all__ = ["main"]
@@ -38,6 +38,9 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     spec = LoadSpec.model_validate(job["spec"])
     _allow_connections(spec)
+    # A collection of garbage stops the loop. What is there now stays, and requests make hardly any that needs one.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     try:
         _run(spec, int(job["shard"]))
     except ShakedownError as error:
@@ -50,8 +53,7 @@ def _allow_connections(spec: LoadSpec) -> None:
         return
     import resource  # noqa: PLC0415 - not there on every platform
 
-    executor = spec.executor
-    wanted = OTHER_FILES + (executor.max_vus if isinstance(executor, ConstantArrivalRate) else executor.vus)
+    wanted = OTHER_FILES + spec.executor.most_vus
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
@@ -66,6 +68,7 @@ def _run(spec: LoadSpec, shard: int) -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
         engine = Engine(spec, shard, emit, loop)  # reads data and compiles templates, before the clock runs
+        await engine.open()
         _say("ready")
         word, _, instant = sys.stdin.readline().partition(" ")
         if word != "go":
@@ -86,7 +89,9 @@ def _run(spec: LoadSpec, shard: int) -> None:
         health = {
             "cpu": (cpu_seconds() - cpu) / wall,
             "lag_p99": engine.lateness.quantile(0.99) or 0.0,
-            "end": engine.end,
+            "end": engine.at(engine.end_at),
+            "unreleased": engine.unreleased,
+            "stopped": engine.stopped,
         }
         _say("done", health)
 

@@ -54,6 +54,7 @@ class Check:
     holds: Callable[[Answer], bool]
     needs_body: bool = False
     needs_headers: bool = False
+    needs_latency: bool = False
 
 
 _COMPARE: dict[str, Callable[[object, object], bool]] = {
@@ -93,7 +94,7 @@ def parse_check(text: str) -> Check:
         return Check(text, _status(op, value, text))
     if subject == "latency":
         limit, compare = _with_unit(parse_duration, value), _comparison(op, text)
-        return Check(text, lambda answer: compare(answer.latency, limit))
+        return Check(text, lambda answer: compare(answer.latency, limit), needs_latency=True)
     if subject == "size":
         size, compare = _with_unit(parse_size, value), _comparison(op, text)
         return Check(text, lambda answer: compare(_size_of(answer), size), needs_body=True)
@@ -234,6 +235,11 @@ class Checks:
     checks: tuple[Check, ...]
     needs_body: bool
     needs_headers: bool
+
+    @property
+    def of_head_alone(self) -> bool:
+        """Whether status and header fields decide."""
+        return not any(check.needs_body or check.needs_latency for check in self.checks)
 
     def failed(self, answer: Answer) -> str | None:
         """The text of the first check that does not hold; None when all do. With no checks, status < 400 is right."""

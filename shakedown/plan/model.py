@@ -8,16 +8,12 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from shakedown.plan.base import PlanModel
 from shakedown.plan.faults import FaultPlan
+from shakedown.plan.scenarios import Scenario
 from shakedown.plan.values import Duration, Name, Port, Share, Size
-
-
-class PlanModel(BaseModel):
-    """The base of every model of a plan: unknown keys are errors, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 # --------------------------------------------------------------------------------------------------------- services
@@ -161,103 +157,6 @@ Service = Annotated[
     | Annotated[ExternalService, Tag("<external>")],
     Discriminator(_service_kind),
 ]
-
-
-# -------------------------------------------------------------------------------------------------------- scenarios
-class ConstantArrivalRate(PlanModel):
-    """Open model: iterations start on schedule whatever the system does."""
-
-    type: Literal["constant-arrival-rate"]
-    rate: float = Field(gt=0)  # iterations per time_unit
-    time_unit: Duration = Field(default=1.0, gt=0)
-    duration: Duration = Field(gt=0)
-    max_vus: int = Field(default=200, gt=0)  # most iterations in flight at once
-    overload: Literal["queue", "drop"] = "queue"  # when max_vus are busy: start late (lag counted) or drop (counted)
-    graceful_stop: Duration = 10.0
-
-
-class ConstantVus(PlanModel):
-    """Closed model: each VU starts its next iteration when the last one ended."""
-
-    type: Literal["constant-vus"]
-    vus: int = Field(gt=0)
-    duration: Duration = Field(gt=0)
-    think_time: Duration = 0.0
-    graceful_stop: Duration = 10.0
-
-
-Executor = Annotated[ConstantArrivalRate | ConstantVus, Field(discriminator="type")]
-
-
-METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
-
-
-class Request(PlanModel):
-    """One HTTP request, with exactly one method key.
-
-    Path, headers and body are Jinja templates (uuid, randint, choice, now, row, iteration, vu).
-    """
-
-    name: Name
-    get: str | None = None
-    post: str | None = None
-    put: str | None = None
-    patch: str | None = None
-    delete: str | None = None
-    head: str | None = None
-    options: str | None = None
-    headers: dict[str, str] = {}
-    json_: object | None = Field(default=None, alias="json")
-    body: str | None = None
-    form: dict[str, str] | None = None
-    timeout: Duration = Field(default=10.0, gt=0)
-    checks: list[str] = []  # see plan.checks; with none, any status below 400 is a success
-    ledger: Name | None = None
-    key: str | None = None  # the ledger key: a template, default: the "id" of the JSON body
-    weight: float = Field(default=1.0, gt=0)
-
-    @model_validator(mode="after")
-    def _one_method_and_body(self) -> Self:
-        if sum(getattr(self, method) is not None for method in METHODS) != 1:
-            raise ValueError(f"a request needs exactly one of {', '.join(METHODS)}")
-        if sum(part is not None for part in (self.json_, self.body, self.form)) > 1:
-            raise ValueError("a request has at most one of json, body, form")
-        return self
-
-    @property
-    def method(self) -> str:
-        """The method's key: get, post, …."""
-        return next(method for method in METHODS if getattr(self, method) is not None)
-
-    @property
-    def path(self) -> str:
-        """The path, as a template."""
-        return str(getattr(self, self.method))
-
-
-class Http(PlanModel):
-    """The requests of a scenario and where they go."""
-
-    target: str  # "service.port-name"
-    headers: dict[str, str] = {}
-    requests: list[Request] = Field(min_length=1)
-    mode: Literal["sequence", "weighted"] = "sequence"  # all in order each iteration, or one drawn by weight
-
-
-class Data(PlanModel):
-    """Rows for the templates (`row.column`), from CSV (with a header) or JSON lines."""
-
-    file: str
-    order: Literal["sequential", "random"] = "sequential"
-
-
-class Scenario(PlanModel):
-    """One kind of load."""
-
-    executor: Executor
-    http: Http
-    data: Data | None = None
-    seed: int | None = None  # the same seed gives the same schedule and data; by default each run draws its own
 
 
 # ------------------------------------------------------------------------------------------------ suites and ledgers

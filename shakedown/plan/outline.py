@@ -13,7 +13,7 @@ def planned_durations(plan: Plan) -> dict[str, float]:
     """
 
     def load(use: UseScenario) -> float:
-        return use.duration if use.duration is not None else plan.scenarios[use.use].executor.duration
+        return use.duration if use.duration is not None else plan.scenarios[use.use].executor.longest
 
     def part(use: Use) -> float:
         return load(use) if isinstance(use, UseScenario) else 0.0

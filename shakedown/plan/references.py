@@ -9,18 +9,10 @@ from urllib.parse import urlsplit
 from shakedown.errors import PlanProblem
 from shakedown.plan.checks import compile_checks
 from shakedown.plan.document import Document, Path
-from shakedown.plan.model import (
-    DockerService,
-    ExternalService,
-    Plan,
-    ProcessService,
-    Request,
-    Scenario,
-    Service,
-    UseScenario,
-    UseSuite,
-)
+from shakedown.plan.executors import Replay
+from shakedown.plan.model import DockerService, ExternalService, Plan, ProcessService, Service, UseScenario, UseSuite
 from shakedown.plan.profiles import nearest
+from shakedown.plan.scenarios import Request, Scenario
 from shakedown.plan.templates import LOAD_NAMES, template_problem, texts_in
 from shakedown.plan.thresholds import (
     AGGREGATES,
@@ -174,6 +166,8 @@ class _Checker:
                     f"load on {host}, which is not on this machine",
                     "say `allow: true` at the service, if it is yours",
                 )
+        if isinstance(scenario.executor, Replay) and not _exists(self.base / scenario.executor.file, file=True):
+            yield self.missing_file((*path, "executor", "file"), scenario.executor.file)
         if scenario.data is not None and not _exists(self.base / scenario.data.file, file=True):
             yield self.missing_file((*path, "data", "file"), scenario.data.file)
         names = LOAD_NAMES if scenario.data is not None else LOAD_NAMES - {"row"}
@@ -270,8 +264,8 @@ class _Checker:
             yield self.unknown((*path, "use"), "scenario", use.use, self.plan.scenarios)
             return
         executor = self.plan.scenarios[use.use].executor
-        for key in ("rate", "max_vus") if executor.type == "constant-vus" else ("vus",):
-            if getattr(use, key) is not None:
+        for key in ("rate", "vus", "duration", "max_vus"):
+            if getattr(use, key) is not None and key not in type(executor).model_fields:
                 yield self.problem((*path, key), f"`{key}` does not fit the scenario's executor, {executor.type}")
 
     def series(self, path: Path, text: str) -> Iterator[PlanProblem]:

@@ -30,11 +30,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class BucketKey:
-    """One cell: which request of which load, how it ended, and the second of its *intended* start."""
+    """One cell: which request of which load, how it ended, and the second of its *intended* start.
+
+    What was due in the load's warm-up is kept in cells of its own, and never judged.
+    """
 
     request: str
     outcome: Outcome
     second: int
+    warm_up: bool = False
 
 
 @dataclass(slots=True)
@@ -44,6 +48,7 @@ class Bucket:
     response: Histogram = field(default_factory=Histogram)  # from the intended start
     service: Histogram = field(default_factory=Histogram)  # from the actual send
     bytes_received: int = 0
+    unanswered: int = 0  # those among them that got no answer at all, so that no check could look at one
 
 
 @dataclass(slots=True)
@@ -96,7 +101,7 @@ class LoadCounts:
 class ErrorRecord:
     """One kind of error: how often, when, and an example."""
 
-    kind: str  # dns, refused, reset, timeout-connect, timeout-response, protocol, status, check, closed
+    kind: str  # dns, refused, reset, closed, connect, tls, protocol, timeout-…, status, check, local, error
     request: str
     count: int
     first_at: float
@@ -148,6 +153,7 @@ class LoadResult:
     generator: GeneratorHealth
     interrupted: bool = False
     rate_held: bool = True  # False when fewer than 99 % of the target iterations were started
+    warm_up: float = 0.0  # seconds from `start` whose requests are kept apart
 
 
 def merge_parts(target: LoadDelta | LoadResult, part: LoadDelta) -> None:
@@ -158,6 +164,7 @@ def merge_parts(target: LoadDelta | LoadResult, part: LoadDelta) -> None:
         into.response.merge(bucket.response)
         into.service.merge(bucket.service)
         into.bytes_received += bucket.bytes_received
+        into.unanswered += bucket.unanswered
     for slot, pulse in part.pulses.items():
         sum_ = target.pulses.setdefault(slot, Pulse())
         sum_.ok += pulse.ok

@@ -160,8 +160,8 @@ class Results:
             if row.kind == "lag":
                 delta.start_lag[row.second] = response
             else:
-                bucket = Bucket(response, Histogram.from_bytes(row.service), row.bytes_received)
-                delta.buckets[BucketKey(row.request, Outcome(row.outcome), row.second)] = bucket
+                bucket = Bucket(response, Histogram.from_bytes(row.service), row.bytes_received, row.unanswered)
+                delta.buckets[BucketKey(row.request, Outcome(row.outcome), row.second, row.warm_up)] = bucket
             merge_parts(part(row), delta)
         for row in self._all(t.PulseRow, t.PulseRow.run_id == run):
             pulse = LoadDelta(row.label, 0.0, LoadCounts(), {}, {row.slot: Pulse(row.ok, row.bad, row.slowest)}, {}, [])
@@ -288,4 +288,5 @@ def _load(key: tuple[str, str, int], row: t.LoadRow | None, part: LoadDelta) -> 
         label, row.scenario, stage, repetition, row.start, row.end, row.executor, row.target_rate,
         LoadCounts(**json.loads(row.counts)), part.buckets, part.pulses, part.start_lag, part.errors,
         GeneratorHealth(**json.loads(row.generator)), interrupted=row.interrupted, rate_held=row.rate_held,
+        warm_up=row.warm_up,
     )  # fmt: skip

@@ -126,11 +126,11 @@ class Store:
         histograms = [
             {**where, "kind": "request", "request": key.request, "outcome": key.outcome.value, "second": key.second,
              "response": bucket.response.to_bytes(), "service": bucket.service.to_bytes(),
-             "bytes_received": bucket.bytes_received}
+             "bytes_received": bucket.bytes_received, "unanswered": bucket.unanswered, "warm_up": key.warm_up}
             for key, bucket in delta.buckets.items()
         ] + [
             {**where, "kind": "lag", "request": "", "outcome": "", "second": second, "response": lag.to_bytes(),
-             "service": None, "bytes_received": 0}
+             "service": None, "bytes_received": 0, "unanswered": 0, "warm_up": False}
             for second, lag in delta.start_lag.items()
         ]  # fmt: skip
         pulses = [{**where, "slot": slot, **asdict(pulse)} for slot, pulse in delta.pulses.items()]
@@ -145,7 +145,7 @@ class Store:
         self._add(
             t.LoadRow(
                 run_id=run, stage=load.stage, label=load.load, repetition=load.repetition, scenario=load.scenario,
-                executor=load.executor, start=load.start, end=load.end, target_rate=load.target_rate,
+                executor=load.executor, start=load.start, end=load.end, target_rate=load.target_rate, warm_up=load.warm_up,
                 rate_held=load.rate_held, interrupted=load.interrupted, counts=_json(asdict(load.counts)),
                 generator=_json(asdict(load.generator)),
             )

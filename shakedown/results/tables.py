@@ -95,6 +95,7 @@ class LoadRow(SQLModel, table=True):
     start: float
     end: float
     target_rate: float | None = None
+    warm_up: float = 0.0
     rate_held: bool
     interrupted: bool
     counts: str
@@ -118,6 +119,8 @@ class HistogramRow(SQLModel, table=True):
     response: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     service: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     bytes_received: int = _large()
+    unanswered: int = 0
+    warm_up: bool = False
 
 
 class PulseRow(SQLModel, table=True):

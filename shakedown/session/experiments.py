@@ -265,7 +265,7 @@ class FaultBench:
 
     def _client(self) -> str:
         scenario = self.session.loaded.plan.scenarios[self.stage.load.use]
-        return scenario.http.target.partition(".")[0]
+        return (scenario.target or "").partition(".")[0]
 
     def _unhealthy(self, record: ExperimentRecord) -> list[str]:
         """Services that were healthy in the steady state and were not when the watching ended."""

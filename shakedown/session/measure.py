@@ -19,10 +19,11 @@ def prepare_load(
     session: Session, use: UseScenario, stage: str, repetition: int = 0, *, until_stopped: bool = False
 ) -> LoadHandle:
     """A load that is ready to be started, and stores what it measures."""
-    address = session.system.address(session.loaded.plan.scenarios[use.use].http.target)
+    name = session.loaded.plan.scenarios[use.use].target
+    address = session.system.address(name) if name is not None else None
     spec = build_spec(
         session.loaded.plan, use, stage=stage, base=session.loaded.base, run_dir=session.run_dir,
-        target=Target(host=address.host, port=address.port, tls=address.scheme == "https"),
+        target=Target(host=address.host, port=address.port, tls=address.scheme == "https") if address else None,
         origin=session.clock.origin, run_seed=session.seed, repetition=repetition, until_stopped=until_stopped,
     )  # fmt: skip
     return LoadHandle(spec, lambda delta: session.on_delta(stage, repetition, delta))

@@ -16,7 +16,8 @@ import pytest
 from shakedown.analysis.evidence import histogram_between
 from shakedown.load import LoadHandle, LoadSpec
 from shakedown.load.spec import Target
-from shakedown.plan.model import ConstantArrivalRate, ConstantVus, Http, Request
+from shakedown.plan.executors import ConstantArrivalRate, ConstantVus
+from shakedown.plan.scenarios import Http, Request, Scenario
 from shakedown.records.histogram import Histogram
 from shakedown.records.load import LoadResult, Outcome
 from shakedown.services.ports import free_port
@@ -41,8 +42,9 @@ def handle(tmp_path, port, executor, *, timeout=5.0, workers=1, ledger=None) -> 
         name="r", post="/", json={"id": "{{ uuid() }}"}, timeout=timeout, ledger=ledger, checks=["status == 200"]
     )
     spec = LoadSpec(
-        label="l", scenario="s", stage="x", executor=executor, duration=executor.duration, seed=1, workers=workers,
-        http=Http(target="a.http", requests=[request]), target=Target(host="127.0.0.1", port=port),
+        label="l", scenario="s", stage="x", duration=executor.longest, seed=1, workers=workers,
+        work=Scenario(executor=executor, http=Http(target="a.http", requests=[request])),
+        target=Target(host="127.0.0.1", port=port),
         ledger_dir=str(tmp_path), origin=time.monotonic() - 1,
     )  # fmt: skip
     return LoadHandle(spec, lambda _: None)

@@ -155,6 +155,8 @@ def upgrade() -> None:
     sa.Column('response', sa.LargeBinary(), nullable=False),
     sa.Column('service', sa.LargeBinary(), nullable=True),
     sa.Column('bytes_received', sa.BigInteger(), nullable=False),
+    sa.Column('unanswered', sa.Integer(), nullable=False),
+    sa.Column('warm_up', sa.Boolean(), nullable=False),
     sa.ForeignKeyConstraint(['run_id'], ['run.id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id')
     )
@@ -186,6 +188,7 @@ def upgrade() -> None:
     sa.Column('start', sa.Float(), nullable=False),
     sa.Column('end', sa.Float(), nullable=False),
     sa.Column('target_rate', sa.Float(), nullable=True),
+    sa.Column('warm_up', sa.Float(), nullable=False),
     sa.Column('rate_held', sa.Boolean(), nullable=False),
     sa.Column('interrupted', sa.Boolean(), nullable=False),
     sa.Column('counts', sqlmodel.sql.sqltypes.AutoString(), nullable=False),

@@ -1,90 +1,46 @@
 """Requests compiled once: what is constant is made bytes beforehand, what is a template is rendered per iteration."""
 
-import csv
 import json
-import random
-import time
-import uuid
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from shakedown.errors import LoadError
+from shakedown.load.http.connection import HttpAnswer
+from shakedown.load.recorder import Recorder
 from shakedown.load.spec import LoadSpec
 from shakedown.plan.checks import Checks, compile_checks
-from shakedown.plan.model import Request
+from shakedown.plan.scenarios import Request
 from shakedown.plan.templates import environment, is_constant
+from shakedown.records.load import Outcome
 
-__all__ = ["Context", "PreparedRequest", "prepare", "read_rows"]
+__all__ = ["PreparedRequest", "prepare"]
 
 Render = Callable[[dict[str, object]], Any]
-
-
-class Context:
-    """The names that templates use, and the randomness behind them."""
-
-    def __init__(self, seed: int, rows: Sequence[dict[str, object]], order: str) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - repeatable data, not cryptography
-        self._rows, self._order = rows, order
-        self._functions: dict[str, object] = {
-            "uuid": lambda: str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
-            "randint": self._random.randint,
-            "choice": lambda *values: self._random.choice(values[0] if len(values) == 1 else values),
-            "now": time.time,
-        }
-
-    def names(self, iteration: int, vu: int) -> dict[str, object]:
-        """The names of one iteration."""
-        names = {**self._functions, "iteration": iteration, "vu": vu}
-        if self._rows:
-            names["row"] = (
-                self._random.choice(self._rows) if self._order == "random" else self._rows[iteration % len(self._rows)]
-            )
-        return names
-
-    def draw(self, weights: Sequence[float]) -> int:
-        """An index drawn by weight."""
-        return self._random.choices(range(len(weights)), weights)[0]
-
-
-def read_rows(path: Path) -> list[dict[str, object]]:
-    """Rows from CSV (with a header) or JSON lines.
-
-    Raises:
-        LoadError: the file holds no rows, or a line that is not JSON.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() in (".jsonl", ".ndjson"):
-                rows: list[dict[str, object]] = [json.loads(line) for line in file if line.strip()]
-            else:
-                rows = [dict(row) for row in csv.DictReader(file)]
-    except (OSError, ValueError) as error:
-        raise LoadError(f"the data file {path} cannot be read: {error}") from error
-    if not rows:
-        raise LoadError(f"the data file {path} holds no rows")
-    return rows
 
 
 class PreparedRequest:
     """One request of a scenario, ready to be sent.
 
     Attributes:
-        index: its place in the scenario.
+        constant: its bytes, when no part of it is a template and no ledger notes it.
+        head: whether it is a HEAD request.
+        held: where those that went well are put: [measured, warm-up].
         keeps_body: whether its checks look at the body.
     """
 
-    def __init__(self, index: int, request: Request, spec: LoadSpec) -> None:
-        self.index = index
+    def __init__(self, request: Request, spec: LoadSpec, recorder: Recorder) -> None:
         self.name = request.name
         self.timeout = request.timeout
         self.ledger = request.ledger
+        self.weight = request.weight
         self.method = request.method.upper()
+        self.head = self.method == "HEAD"
+        self.held = [recorder.cell(request.name, Outcome.OK, warm_up=warm_up) for warm_up in (False, True)]
         self.checks: Checks = compile_checks(request.checks)
         self.keeps_body = self.checks.needs_body
+        self._of_head_alone = self.checks.of_head_alone
         self._path = _text(request.path)
-        headers = {**spec.http.headers, **request.headers}
+        headers = {**spec.work.http.headers, **request.headers}
         lower = {name.lower() for name in headers}
         if "host" not in lower:
             headers = {"Host": _host(spec), **headers}
@@ -99,13 +55,21 @@ class PreparedRequest:
         self._body, self._kind = _body(request)
         self._key = _text(request.key) if request.key is not None else None
         constant = [request.path, *headers.values(), json.dumps(request.json_), request.body or "", str(request.form)]
-        self._ready: bytes | None = None
-        self._ready = self.render({})[0] if request.ledger is None and all(map(is_constant, constant)) else None
+        self.constant: bytes | None = None
+        if request.ledger is None and all(map(is_constant, constant)):
+            self.constant = self.render({})[0]
+
+    def wrong(self, answer: HttpAnswer) -> str | None:
+        """The first check that does not hold; None when all do."""
+        head = answer.head
+        if head is None or not self._of_head_alone:
+            return self.checks.failed(answer)
+        if self not in head.judged:
+            head.judged[self] = self.checks.failed(answer)
+        return head.judged[self]
 
     def render(self, names: dict[str, object]) -> tuple[bytes, str | None]:
         """The request's bytes and its ledger key (None without a ledger)."""
-        if self._ready is not None:
-            return self._ready, None
         value: Any = self._body(names) if self._body else None
         if self._kind == "json":
             body = json.dumps(value, ensure_ascii=False).encode()
@@ -122,13 +86,13 @@ class PreparedRequest:
         return head.encode() + body, key
 
 
-def prepare(spec: LoadSpec) -> list[PreparedRequest]:
+def prepare(spec: LoadSpec, recorder: Recorder) -> list[PreparedRequest]:
     """Every request of a load, compiled."""
-    return [PreparedRequest(index, request, spec) for index, request in enumerate(spec.http.requests)]
+    return [PreparedRequest(request, spec, recorder) for request in spec.work.http.requests]
 
 
 def _host(spec: LoadSpec) -> str:
-    return f"{spec.target.host}:{spec.target.port}"
+    return f"{spec.address.host}:{spec.address.port}"
 
 
 def _text(text: str) -> Callable[[dict[str, object]], str]:
