@@ -196,6 +196,77 @@ class Ledger(PlanModel):
 
 
 # ----------------------------------------------------------------------------------------------------------- stages
+class Steps(PlanModel):
+    """The same load on one level after another; each is judged by the thresholds on its own.
+
+    Attributes:
+        rate, vus: the levels, ascending; exactly one of the two.
+        duration: of each level.
+        pause: idle time between levels.
+        required: the highest level that must hold for the stage to pass; all of them when not given. What happens above
+            it is reported and does not count.
+    """
+
+    rate: list[float] | None = Field(default=None, min_length=1)
+    vus: list[int] | None = Field(default=None, min_length=1)
+    duration: Duration = Field(gt=0)
+    pause: Duration = 1.0
+    required: float | None = Field(default=None, gt=0)
+
+    @property
+    def levels(self) -> list[float]:
+        """The levels, of whichever kind."""
+        return [float(level) for level in self.rate or self.vus or ()]
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if (self.rate is None) == (self.vus is None):
+            raise ValueError("steps are of exactly one of rate, vus")
+        levels = self.levels
+        if levels != sorted(set(levels)) or levels[0] <= 0:
+            raise ValueError("steps ascend, from above zero")
+        return self
+
+
+class Capacity(PlanModel):
+    """The highest rate that still meets the stage's thresholds on this load, found by bisection.
+
+    Attributes:
+        lowest, highest: between which rates it is looked for, per second.
+        duration: of each probe.
+        pause: idle time between probes.
+        precision: the search ends when the bounds are this close, as a share of the lower one.
+        required: the capacity that the stage needs to pass; when not given, any capacity above `lowest` passes.
+    """
+
+    lowest: float = Field(gt=0)
+    highest: float = Field(gt=0)
+    duration: Duration = Field(gt=0)
+    pause: Duration = 1.0
+    precision: Share = Field(default=0.05, gt=0)
+    required: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.lowest >= self.highest:
+            raise ValueError("`lowest` must lie below `highest`")
+        return self
+
+
+class Shards(PlanModel):
+    """A load spread over several workers of a Prefect task runner, which may be on other machines.
+
+    Attributes:
+        count: how many shards; each takes every count-th arrival, or its share of the users.
+        runner: which task runner runs them; `dask` and `ray` need the extra of that name.
+        address: of a Dask scheduler or Ray cluster that is there; none: one is started on this machine.
+    """
+
+    count: int = Field(gt=0, le=1000)
+    runner: Literal["thread", "process", "dask", "ray"] = "thread"
+    address: str | None = None
+
+
 class UseScenario(PlanModel):
     """A scenario as used by a stage; a given value replaces the scenario's own."""
 
@@ -205,6 +276,15 @@ class UseScenario(PlanModel):
     duration: Duration | None = Field(default=None, gt=0)
     max_vus: int | None = Field(default=None, gt=0)
     label: Name | None = None  # how thresholds call it when a stage uses one scenario twice; default: its name
+    steps: Steps | None = None
+    capacity: Capacity | None = None
+    shards: Shards | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if sum(way is not None for way in (self.steps, self.capacity, self.shards)) > 1:
+            raise ValueError("a load goes in steps, or looks for its capacity, or is spread over shards: one of the three")
+        return self
 
 
 class UseSuite(PlanModel):
