@@ -5,6 +5,7 @@ Strict: an unknown key is an error. Durations are float seconds, sizes int bytes
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -246,6 +247,12 @@ class Capacity(PlanModel):
     precision: Share = Field(default=0.05, gt=0)
     required: float | None = Field(default=None, gt=0)
 
+    @property
+    def probes(self) -> int:
+        """Most probes that the search takes: the two bounds, and as many halvings of their logarithms as it needs."""
+        halvings = math.log2(math.log(self.highest / self.lowest) / math.log1p(self.precision))
+        return 2 + max(math.ceil(halvings), 0)
+
     @model_validator(mode="after")
     def _bounds(self) -> Self:
         if self.lowest >= self.highest:
@@ -280,10 +287,17 @@ class UseScenario(PlanModel):
     capacity: Capacity | None = None
     shards: Shards | None = None
 
+    @property
+    def in_levels(self) -> bool:
+        """Whether it is measured on several levels, each judged on its own."""
+        return self.steps is not None or self.capacity is not None
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if sum(way is not None for way in (self.steps, self.capacity, self.shards)) > 1:
-            raise ValueError("a load goes in steps, or looks for its capacity, or is spread over shards: one of the three")
+            raise ValueError(
+                "a load goes in steps, or looks for its capacity, or is spread over shards: one of the three"
+            )
         return self
 
 

@@ -13,7 +13,12 @@ def planned_durations(plan: Plan) -> dict[str, float]:
     """
 
     def load(use: UseScenario) -> float:
-        return use.duration if use.duration is not None else plan.scenarios[use.use].executor.longest
+        if use.steps is not None:
+            return len(use.steps.levels) * (use.steps.duration + use.steps.pause) - use.steps.pause
+        if use.capacity is not None:
+            return use.capacity.probes * (use.capacity.duration + use.capacity.pause) - use.capacity.pause
+        executor = plan.scenarios[use.use].executor
+        return executor.start_delay + (use.duration if use.duration is not None else executor.longest)
 
     def part(use: Use) -> float:
         return load(use) if isinstance(use, UseScenario) else 0.0

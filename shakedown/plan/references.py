@@ -267,6 +267,20 @@ class _Checker:
         for key in ("rate", "vus", "duration", "max_vus"):
             if getattr(use, key) is not None and key not in type(executor).model_fields:
                 yield self.problem((*path, key), f"`{key}` does not fit the scenario's executor, {executor.type}")
+        for way in ("steps", "capacity"):
+            part = getattr(use, way)
+            if part is None:
+                continue
+            key = "vus" if way == "steps" and part.vus else "rate"
+            if path[:2] != ("stages", "stress"):
+                yield self.problem((*path, way), f"`{way}` belongs to the stress stage")
+            elif key not in type(executor).model_fields or "duration" not in type(executor).model_fields:
+                fitting = "constant-vus" if key == "vus" else "constant-arrival-rate"
+                yield self.problem(
+                    (*path, way),
+                    f"`{way}` of {key} do not fit the scenario's executor, {executor.type}",
+                    f"use {fitting}",
+                )
 
     def series(self, path: Path, text: str) -> Iterator[PlanProblem]:
         source, dot, series = text.partition(".")
