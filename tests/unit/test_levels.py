@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shakedown.plan.model import Capacity, Steps
+from shakedown.plan.model import Capacity, Steps, UseScenario
 from shakedown.records.judgement import ThresholdResult
 from shakedown.session.levels import Level, bisect, judge_levels
 from shakedown.verdict import Verdict
@@ -38,7 +38,7 @@ class Listener:
 
     found: list = field(default_factory=list)
 
-    def find(self, stage, finding):
+    def find(self, _stage, finding):
         self.found.append(finding)
 
 
@@ -65,7 +65,7 @@ def test_the_generators_end_is_not_the_systems():
     """Where the generator is the limit, the search ends and a required capacity is inconclusive, never failed or passed."""
     system = System(5000, generator=300)
     bisect(search(required=800), system.measure)
-    use = type("Use", (), {"steps": None, "capacity": search(required=800), "use": "a", "label": "a"})()
+    use = UseScenario(use="a", capacity=search(required=800))
     verdict, title = judge_levels(Listener(), use, "stress", sorted(system.asked, key=lambda one: one.height))
     assert verdict is Verdict.INCONCLUSIVE
     assert "no CPU left" in title
@@ -79,7 +79,7 @@ def test_a_required_capacity(capacity, required, verdict):
     """A capacity passes when it reaches what is required, and any does when nothing is; below the lowest rate it fails."""
     system, listener = System(capacity), Listener()
     bisect(search(), system.measure)
-    use = type("Use", (), {"steps": None, "capacity": search(required=required), "label": "a"})()
+    use = UseScenario(use="a", capacity=search(required=required))
     levels = sorted(system.asked, key=lambda one: one.height)
     assert judge_levels(listener, use, "stress", levels)[0] is verdict
     assert listener.found
@@ -91,7 +91,7 @@ def test_a_required_capacity(capacity, required, verdict):
 def test_steps_say_where_it_breaks(required, verdict):
     """The first level that does not hold is named; it fails the stage only when that level is required."""
     steps, listener = Steps(rate=[100, 200, 400, 800], duration=1, required=required), Listener()
-    use = type("Use", (), {"steps": steps, "capacity": None, "label": "a"})()
+    use = UseScenario(use="a", steps=steps)
     levels = [level(rate, Verdict.PASSED if rate < 400 else Verdict.FAILED) for rate in steps.levels]
     found, title = judge_levels(listener, use, "stress", levels)
     assert found is verdict
