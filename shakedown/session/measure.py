@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from shakedown.load import LoadHandle, build_spec
 from shakedown.load.spec import Target
+from shakedown.load.spread import Launch, ShardedLoad
 from shakedown.plan.model import UseScenario, UseSuite
 from shakedown.plan.references import label_of
 from shakedown.records.load import LoadResult
@@ -29,20 +30,30 @@ def prepare_load(
     return LoadHandle(spec, lambda delta: session.on_delta(stage, repetition, delta))
 
 
-def measure_load(session: Session, use: UseScenario, stage: str, repetition: int = 0) -> LoadResult:
+def measure_load(
+    session: Session, use: UseScenario, stage: str, repetition: int = 0, *, launch: Launch | None = None
+) -> LoadResult:
     """Run a load to its end.
+
+    Args:
+        launch: gets the shards of a load that has some to where they run.
 
     Raises:
         Interrupted: the run is to end; what was measured is stored.
         LoadError: the load could not be run.
     """
     session.check_stop()
-    handle = prepare_load(session, use, stage, repetition)
+    handle: LoadHandle | ShardedLoad = prepare_load(session, use, stage, repetition)
+    if use.shards is not None:
+        handle = ShardedLoad(
+            handle.spec, use.shards, launch, lambda delta: session.store.add_delta(session.run_id, stage, repetition, delta),
+            tell=lambda text: session.say("load", label_of(use), text),
+        )  # fmt: skip
     handle.start()
     return finish_load(session, handle)
 
 
-def finish_load(session: Session, handle: LoadHandle) -> LoadResult:
+def finish_load(session: Session, handle: LoadHandle | ShardedLoad) -> LoadResult:
     """Wait for a load's end and store it."""
     result = handle.wait(session.stop)
     session.loads.append(result)
