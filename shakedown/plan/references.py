@@ -12,8 +12,10 @@ from shakedown.plan.document import Document, Path
 from shakedown.plan.executors import Replay
 from shakedown.plan.model import DockerService, ExternalService, Plan, ProcessService, Service, UseScenario, UseSuite
 from shakedown.plan.profiles import nearest
-from shakedown.plan.scenarios import Request, Scenario
-from shakedown.plan.templates import LOAD_NAMES, template_problem, texts_in
+from shakedown.plan.references_drivers import driver_problems
+from shakedown.plan.references_http import http_problems, key_template
+from shakedown.plan.scenarios import Scenario
+from shakedown.plan.templates import template_problem
 from shakedown.plan.thresholds import (
     AGGREGATES,
     LOAD_METRICS,
@@ -47,14 +49,6 @@ def _exists(path: FilePath, *, file: bool = False) -> bool:
 def label_of(use: UseScenario | UseSuite) -> str:
     """What thresholds and reports call a load or suite of a stage."""
     return use.label or (use.use if isinstance(use, UseScenario) else use.suite)
-
-
-def key_template(request: Request) -> str | None:
-    """The template of a request's ledger key: its `key`, or the `id` of its JSON body."""
-    if request.key is not None:
-        return request.key
-    body = request.json_
-    return str(body["id"]) if isinstance(body, dict) and "id" in body else None
 
 
 def check_references(plan: Plan, document: Document, base: FilePath) -> list[PlanProblem]:
@@ -155,9 +149,10 @@ class _Checker:
 
     # ----------------------------------------------------------------------------------------------------- scenarios
     def scenario(self, path: Path, scenario: Scenario) -> Iterator[PlanProblem]:
-        target = (*path, "http", "target")
-        yield from self.port(target, scenario.http.target)
-        service = self.plan.services.get(scenario.http.target.partition(".")[0])
+        target = (*path, scenario.driver, "target")
+        if scenario.target is not None:
+            yield from self.port(target, scenario.target)
+        service = self.plan.services.get((scenario.target or "").partition(".")[0])
         if isinstance(service, ExternalService) and not service.allow:
             host = urlsplit(service.url).hostname or ""
             if not is_loopback(host):
@@ -170,43 +165,16 @@ class _Checker:
             yield self.missing_file((*path, "executor", "file"), scenario.executor.file)
         if scenario.data is not None and not _exists(self.base / scenario.data.file, file=True):
             yield self.missing_file((*path, "data", "file"), scenario.data.file)
-        names = LOAD_NAMES if scenario.data is not None else LOAD_NAMES - {"row"}
-        for header, text in scenario.http.headers.items():
-            for part in (header, text):
-                if problem := template_problem(part, names):
-                    yield self.problem((*path, "http", "headers", header), problem)
-        seen: set[str] = set()
-        for index, request in enumerate(scenario.http.requests):
-            here = (*path, "http", "requests", index)
-            if request.name in seen:
-                yield self.problem((*here, "name"), f"two requests are called `{request.name}`")
-            seen.add(request.name)
-            yield from self.request(here, request, names)
-
-    def request(self, path: Path, request: Request, names: frozenset[str]) -> Iterator[PlanProblem]:
-        parts: dict[str, object] = {
-            request.method: request.path, "headers": request.headers, "json": request.json_, "body": request.body,
-            "form": request.form, "key": request.key,
-        }  # fmt: skip
-        for part, value in parts.items():
-            for text in texts_in(value):
-                if problem := template_problem(text, names | {"body"} if part == "key" else names):
-                    yield self.problem((*path, part), problem)
-        for index, check in enumerate(request.checks):
-            try:
-                compile_checks([check])
-            except ValueError as error:
-                yield self.problem((*path, "checks", index), str(error))
-        if request.ledger is not None:
-            if request.ledger not in self.plan.ledgers:
-                yield self.unknown((*path, "ledger"), "ledger", request.ledger, self.plan.ledgers)
-            if key_template(request) is None:
-                yield self.problem(
-                    (*path, "ledger"), "a write in a ledger needs a key", "give `key:`, or an `id` in the JSON body"
-                )
+        yield from driver_problems(
+            path, scenario, self.document, self.base, ledgers=self.plan.ledgers, is_own=is_loopback
+        )
+        yield from http_problems(
+            scenario.http, (*path, "http"), self.document, self.base, ledgers=self.plan.ledgers,
+            rows=scenario.data is not None,
+        )  # fmt: skip
 
     def ledgers(self) -> Iterator[PlanProblem]:
-        used = {request.ledger for scenario in self.plan.scenarios.values() for request in scenario.http.requests}
+        used = {ledger for scenario in self.plan.scenarios.values() for ledger in scenario.ledgers}
         for name, ledger in self.plan.ledgers.items():
             path: Path = ("ledgers", name)
             yield from self.port((*path, "read", "target"), ledger.read.target)
@@ -349,7 +317,7 @@ class _Checker:
 
     def request_name(self, path: Path, use: UseScenario | UseSuite, name: str, metric: str) -> Iterator[PlanProblem]:
         scenario = self.plan.scenarios.get(use.use) if isinstance(use, UseScenario) else None
-        names = [request.name for request in scenario.http.requests] if scenario else []
+        names = scenario.operations if scenario else []
         if name not in names:
             yield self.unknown(path, "request", name, names)
         elif metric in ("dropped", "start_lag"):

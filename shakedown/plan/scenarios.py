@@ -4,102 +4,131 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from shakedown.plan.base import PlanModel
-from shakedown.plan.executors import Executor, Pause
-from shakedown.plan.values import Duration, Name
+from shakedown.plan.drivers import Operation, Python, Redis, Sql, Tcp, Websocket
+from shakedown.plan.executors import Executor
+from shakedown.plan.requests import METHODS, Group, Http, Request
 
-__all__ = ["METHODS", "Data", "Http", "Request", "Scenario"]
+__all__ = ["DRIVERS", "METHODS", "Data", "Http", "Request", "Scenario"]
 
-METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
-
-
-class Request(PlanModel):
-    """One HTTP request, with exactly one method key.
-
-    Path, headers and body are Jinja templates (uuid, randint, choice, now, row, iteration, vu).
-    """
-
-    name: Name
-    get: str | None = None
-    post: str | None = None
-    put: str | None = None
-    patch: str | None = None
-    delete: str | None = None
-    head: str | None = None
-    options: str | None = None
-    headers: dict[str, str] = {}
-    json_: object | None = Field(default=None, alias="json")
-    body: str | None = None
-    form: dict[str, str] | None = None
-    timeout: Duration = Field(default=10.0, gt=0)
-    checks: list[str] = []  # see plan.checks; with none, any status below 400 is a success
-    ledger: Name | None = None
-    key: str | None = None  # the ledger key: a template, default: the "id" of the JSON body
-    weight: float = Field(default=1.0, gt=0)
-    tags: dict[Name, str] = {}  # what thresholds can pick requests by: `send{kind:read}.p95 < 1s`
-    think_time: Pause | None = None  # the user's pause after this request, before the next one of the sequence
-
-    @model_validator(mode="after")
-    def _one_method_and_body(self) -> Self:
-        if sum(getattr(self, method) is not None for method in METHODS) != 1:
-            raise ValueError(f"a request needs exactly one of {', '.join(METHODS)}")
-        if sum(part is not None for part in (self.json_, self.body, self.form)) > 1:
-            raise ValueError("a request has at most one of json, body, form")
-        return self
-
-    @property
-    def method(self) -> str:
-        """The method's key: get, post, …."""
-        return next(method for method in METHODS if getattr(self, method) is not None)
-
-    @property
-    def path(self) -> str:
-        """The path, as a template."""
-        return str(getattr(self, self.method))
-
-
-class Http(PlanModel):
-    """The requests of a scenario and where they go."""
-
-    target: str  # "service.port-name"
-    headers: dict[str, str] = {}
-    requests: list[Request] = Field(min_length=1)
-    mode: Literal["sequence", "weighted"] = "sequence"  # all in order each iteration, or one drawn by weight
+DRIVERS = ("http", "sql", "redis", "tcp", "websocket", "python")
 
 
 class Data(PlanModel):
-    """Rows for the templates (`row.column`), from CSV (with a header) or JSON lines."""
+    """Rows for the templates (`row.column`), from CSV (with a header) or JSON lines.
+
+    Attributes:
+        order: iterations take the rows in their `sequential` order, in a `shuffled` one (each row once before any
+            comes again), or at `random`; `unique`: each user has a row of its own, which it keeps.
+        exhausted: begin again when there are no more rows (`recycle`), or end the load with an error (`stop`);
+            by default unique rows stop, and all others are recycled.
+    """
 
     file: str
-    order: Literal["sequential", "random"] = "sequential"
+    order: Literal["sequential", "random", "shuffled", "unique"] = "sequential"
+    exhausted: Literal["recycle", "stop"] | None = None
+
+    @property
+    def recycles(self) -> bool:
+        """Whether rows are used again when all have been."""
+        if self.order == "random":
+            return True
+        return self.order != "unique" if self.exhausted is None else self.exhausted == "recycle"
+
+
+class _NoHttp(Http):
+    """What a scenario that speaks something else asks over HTTP: nothing."""
+
+    @property
+    def sequences(self) -> list[Group]:
+        """None at all."""
+        return []
+
+
+_NO_HTTP = _NoHttp.model_construct(target="")
 
 
 class Scenario(PlanModel):
-    """One kind of load: when iterations start, and what one iteration does."""
+    """One kind of load: when iterations start, and what one iteration does, in exactly one of several languages."""
 
     executor: Executor
-    http: Http
+    http: Http = Field(default_factory=lambda: _NO_HTTP)  # of a scenario that speaks something else, without requests
+    sql: Sql | None = None
+    redis: Redis | None = None
+    tcp: Tcp | None = None
+    websocket: Websocket | None = None
+    python: Python | None = None
     data: Data | None = None
     seed: int | None = None  # the same seed gives the same schedule and data; by default each run draws its own
+
+    @model_validator(mode="after")
+    def _one_language(self) -> Self:
+        spoken = [not isinstance(self.http, _NoHttp), *(part is not None for part in self._others)]
+        if sum(spoken) != 1:
+            raise ValueError(f"a scenario speaks exactly one of {', '.join(DRIVERS)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_is_spoken(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        data: dict[str, object] = dump(self)
+        if isinstance(self.http, _NoHttp):
+            data.pop("http", None)
+        return data
+
+    @property
+    def _others(self) -> tuple[Sql | Redis | Tcp | Websocket | Python | None, ...]:
+        return (self.sql, self.redis, self.tcp, self.websocket, self.python)
+
+    @property
+    def spoken(self) -> Http | Sql | Redis | Tcp | Websocket | Python:
+        """What it speaks."""
+        return next((part for part in self._others if part is not None), self.http)
+
+    @property
+    def driver(self) -> str:
+        """The key of what it speaks: http, sql, …."""
+        return next((name for name in DRIVERS[1:] if getattr(self, name) is not None), "http")
 
     @property
     def target(self) -> str | None:
         """`service.port-name` that the load goes to; None when it goes to none of the plan's services."""
-        return self.http.target
+        return self.spoken.target
+
+    @property
+    def _measured(self) -> list[Request] | list[Operation]:
+        spoken = self.spoken
+        if isinstance(spoken, Python):
+            return []
+        return spoken.all_requests if isinstance(spoken, Http) else list[Operation](spoken.operations)
 
     @property
     def operations(self) -> list[str]:
         """The names under which requests are measured."""
-        return [request.name for request in self.http.requests]
+        if self.python is not None:
+            return self.python.operations or [self.python.own_name]
+        return [request.name for request in self._measured]
 
     @property
     def tags(self) -> dict[str, dict[str, str]]:
         """The tags of each operation that has some."""
-        return {request.name: request.tags for request in self.http.requests if request.tags}
+        if self.python is not None:
+            return self.python.tags
+        return {request.name: request.tags for request in self._measured if request.tags}
 
     @property
     def ledgers(self) -> list[str]:
         """The ledgers that its writes are noted in."""
-        return sorted({request.ledger for request in self.http.requests if request.ledger is not None})
+        noted = (getattr(request, "ledger", None) for request in self._measured)
+        return sorted({ledger for ledger in noted if ledger is not None})
+
+    @property
+    def secrets(self) -> list[str]:
+        """What no log, database or report may show; of HTTP requests `plan.secrets` itself knows."""
+        return [] if isinstance(self.spoken, Http) else self.spoken.secrets
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever reads its results must be told."""
+        return list(getattr(self.spoken, "notes", ()))

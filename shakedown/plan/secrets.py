@@ -1,14 +1,17 @@
 """What must never reach a log, a database or a report."""
 
+import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from shakedown.plan.model import DockerService, ExternalService, Plan, ProcessService, Secret, Service
+from shakedown.plan.requests import ApiKey, Auth, Basic, Http
+from shakedown.plan.scenarios import Scenario
 from shakedown.plan.templates import is_constant
 
-__all__ = ["REDACTED", "Redactor", "find_secrets", "looks_secret", "redacted", "secret_variables"]
+__all__ = ["REDACTED", "Redactor", "find_secrets", "looks_secret", "redacted", "scenario_secrets", "secret_variables"]
 
 REDACTED = "********"
 _WORDS = ("password", "passwords", "passwd", "passphrase", "secret", "secrets", "token", "credential", "credentials")
@@ -54,17 +57,41 @@ def find_secrets(plan: Plan) -> frozenset[str]:
         for text in suite.args:
             found += _in_value("", text)
     for scenario in plan.scenarios.values():
-        for request in scenario.http.requests:
-            for name, value in {**scenario.http.headers, **request.headers}.items():
-                if is_constant(value):
-                    found += _in_value(name, value)
-                    if looks_secret(name):
-                        found.append(value.split(" ", 1)[-1])  # without `Bearer`
-            fields = request.json_ if isinstance(request.json_, dict) else request.form or {}
-            for name, field in fields.items():
-                if isinstance(field, str) and is_constant(field):
-                    found += _in_value(str(name), field)
+        found += _in_scenario(scenario)
     return _long_enough(found)
+
+
+def scenario_secrets(scenario: Scenario) -> frozenset[str]:
+    """The secrets among those that stand in one scenario."""
+    return _long_enough(_in_scenario(scenario))
+
+
+def _in_scenario(scenario: Scenario) -> Iterator[str]:
+    http = scenario.http
+    if http.auth is not None:
+        yield from _in_auth(http.auth)
+    for request in http.all_requests:
+        if request.auth is not None:
+            yield from _in_auth(request.auth)
+        for name, value in {**http.headers, **request.headers}.items():
+            if is_constant(value):
+                yield from _in_value(name, value)
+                if looks_secret(name):
+                    yield value.split(" ", 1)[-1]  # without `Bearer`
+        fields = request.json_ if isinstance(request.json_, dict) else request.form or request.multipart or {}
+        for name, field in fields.items():
+            if isinstance(field, str) and is_constant(field):
+                yield from _in_value(str(name), field)
+        for name, values in parse_qs(urlsplit(request.path).query).items() if is_constant(request.path) else ():
+            if looks_secret(name):
+                yield from values
+
+
+def _in_auth(auth: Auth) -> Iterator[str]:
+    """The secrets of an auth: those that are no templates, and basic's two as they are sent."""
+    yield from (text for text in auth.texts if is_constant(text) and (auth.basic is None or text != auth.texts[0]))
+    if auth.basic is not None and all(map(is_constant, auth.texts)):
+        yield base64.b64encode(":".join(auth.texts).encode()).decode()
 
 
 def redacted(plan: Plan, redactor: "Redactor") -> object:
@@ -80,8 +107,38 @@ def redacted(plan: Plan, redactor: "Redactor") -> object:
     suites = {
         name: suite.model_copy(update={"environment": cover(suite.environment)}) for name, suite in plan.suites.items()
     }
-    covered = plan.model_copy(update={"services": services, "suites": suites})
+    scenarios = {
+        name: scenario.model_copy(update={"http": _covered(scenario.http)}) for name, scenario in plan.scenarios.items()
+    }
+    covered = plan.model_copy(update={"services": services, "suites": suites, "scenarios": scenarios})
     return redactor.redact_data(covered.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _covered(http: Http) -> Http:
+    """Requests without their auth's secrets."""
+    requests = [request.model_copy(update={"auth": _covered_auth(request.auth)}) for request in http.requests]
+    groups = [
+        group.model_copy(
+            update={"requests": [one.model_copy(update={"auth": _covered_auth(one.auth)}) for one in group.requests]}
+        )
+        for group in http.groups
+    ]
+    return http.model_copy(update={"auth": _covered_auth(http.auth), "requests": requests, "groups": groups})
+
+
+def _covered_auth(auth: Auth | None) -> Auth | None:
+    if auth is None:
+        return None
+    if auth.basic is not None:
+        return Auth(basic=Basic(username=auth.basic.username, password=_cover(auth.basic.password)))
+    if auth.api_key is not None:
+        key = auth.api_key
+        return Auth(api_key=ApiKey(header=key.header, query=key.query, value=_cover(key.value)))
+    return Auth(bearer=_cover(auth.bearer or ""))
+
+
+def _cover(text: str) -> str:
+    return REDACTED if is_constant(text) else text
 
 
 def _is_secret(name: str, value: object) -> bool:

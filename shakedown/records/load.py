@@ -69,6 +69,7 @@ class LoadCounts:
 
     Attributes:
         on_time: iterations that started before their load's schedule ended.
+        reconnects: requests that were sent a second time, as the server had just closed the idle connection.
     """
 
     scheduled: int = 0
@@ -80,6 +81,7 @@ class LoadCounts:
     cancelled: int = 0
     requests: int = 0
     on_time: int = 0
+    reconnects: int = 0
 
     def problems(self) -> list[str]:
         """The equations that do not hold, as sentences; empty when all do."""

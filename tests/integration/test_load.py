@@ -102,7 +102,7 @@ def test_a_time_out_counts_at_least_its_limit(tmp_path):
         result = run(handle(tmp_path, port, arrivals(20, 1, graceful_stop=3), timeout=0.5))
     assert result.counts.timed_out == 20
     assert all(bucket.response.min >= 0.5 for bucket in result.buckets.values())
-    assert result.errors[0].kind == "timeout-response"
+    assert result.errors[0].kind == "timeout-first-byte"
 
 
 @pytest.mark.parametrize(

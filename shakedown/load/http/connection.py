@@ -19,6 +19,8 @@ FIRST_FINAL_STATUS = 200
 HEADS_KNOWN = 512
 LONGEST_KNOWN = 4096
 _END_OF_HEAD = b"\r\n\r\n"
+_BLANK = b"\r\n"  # some servers send a line's end after a body
+_EXCESS = "more bytes than the answer has, on a connection with one request"
 
 
 @dataclass(slots=True)
@@ -29,7 +31,8 @@ class HttpAnswer:
         headers: by lower-case name; shared between answers, so read only. Of a field that comes several times the last.
         cookies: the values of Set-Cookie fields, in order.
         latency: seconds from the send to the end; whoever sent knows.
-        size: the body's whole length, also of what was not kept.
+        size: the body's whole length as it came, also of what was not kept.
+        truncated: the body is longer than what was kept of it.
         head: what its head means, when that was known already.
     """
 
@@ -40,6 +43,7 @@ class HttpAnswer:
     latency: float = 0.0
     size: int = 0
     head: "Head | None" = None
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +93,7 @@ class TransportFault(Exception):  # noqa: N818 - a fault of the connection, told
     """What went wrong below the answer's contents.
 
     Attributes:
-        kind: refused, reset, closed, protocol, dns.
+        kind: refused, reset, closed, protocol, dns, tls, local, connect.
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -114,6 +118,7 @@ class HttpConnection(asyncio.Protocol):
         self._heads = heads if heads is not None else Heads()
         self.transport: asyncio.Transport | None = None
         self.served = 0  # answers so far
+        self.why_lost = ("closed", "the server closed the connection before it was asked anything")
         self.answering = False  # whether the answer under way has begun
         self._busy = False
         self._head = False
@@ -154,6 +159,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._busy:  # an answer that nobody asked for: this connection cannot be trusted any more
+            self.why_lost = ("protocol", "the server answered before it was asked")
             self.abort()
             return
         if self._known is not None:
@@ -201,14 +207,18 @@ class HttpConnection(asyncio.Protocol):
         self._missing -= len(data)
         if self._missing > 0:
             return
-        # More than the body: whatever comes next on this connection cannot be told apart.
-        reusable = self._missing == 0
+        if self._missing < 0 and data[self._missing :].strip(_BLANK):
+            self._fail("protocol", _EXCESS)
+            return
         body = b"".join(self._chunks)[: min(known.length, BODY_LIMIT)]
+        reusable = self._missing == 0
         self._known = None
         self._finish(known, body, reusable=reusable)
 
     def _finish(self, head: Head, body: bytes, *, reusable: bool) -> None:
         answer = HttpAnswer(head.status, head.headers, head.cookies, body, 0.0, head.length, head)
+        if self._keep_body and head.length > BODY_LIMIT:
+            answer.truncated = True
         self._settle(reusable=reusable)
         self._on_answer(answer, None)
 
@@ -223,6 +233,8 @@ class HttpConnection(asyncio.Protocol):
         self._length: int | None = None
         self._bounded = False
         self._done = False
+        self._second = False
+        self._idle_bytes = 0
         self._reusable = False
 
     def _parse(self, data: bytes) -> None:
@@ -231,29 +243,36 @@ class HttpConnection(asyncio.Protocol):
             self._head_bytes += len(data)
             if len(self._first) <= LONGEST_KNOWN:
                 self._first += data
+        size = self._answer.size
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail("protocol", "the server switched protocols")
             return
         except httptools.HttpParserError as error:
-            if not self._done:
-                self._fail("protocol", f"not HTTP: {error}")
-                return
-            self._reusable = False
+            self._fail("protocol", _EXCESS if self._done and not self._head else f"not HTTP: {error}")
+            return
         # Told only now, and never from within the parser: it would take an error of the listener's for one of the
         # server's, and go on with what follows the answer as if it belonged to the next one.
-        if self._done:
+        if self._second:
+            self._fail("protocol", _EXCESS)
+        elif self._done:
             self._finish_parsed(reusable=self._reusable)
-        elif self._in_headers and self._head_bytes > HEADER_LIMIT:
-            self._fail("protocol", f"more than {HEADER_LIMIT} bytes of headers")
+        elif self._in_headers:
+            if self._head_bytes > HEADER_LIMIT:
+                self._fail("protocol", f"more than {HEADER_LIMIT} bytes of headers")
+        elif self._answer.size == size:  # no body in it: fields after a chunked one, or a chunk's endless extension
+            self._idle_bytes += len(data)
+            if self._idle_bytes > HEADER_LIMIT:
+                self._fail("protocol", f"more than {HEADER_LIMIT} bytes that are no body")
+        else:
+            self._idle_bytes = 0
 
     def on_message_begin(self) -> None:
-        if self._done:  # a second answer to one request: whatever comes here next cannot be told apart
-            self._reusable = False
+        self._second = self._second or self._done  # two answers to one request: neither can be believed
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._done:
+        if self._done or not self._in_headers:  # fields after a chunked body are nobody's concern
             return
         lower, text = name.lower().decode("latin-1"), value.decode("latin-1")
         if lower == "content-length":
@@ -283,7 +302,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         if self._done:
-            self._reusable = False
+            self._second = True
             return
         self._answer.size += len(data)
         if self._keep_body and self._kept < BODY_LIMIT:
@@ -299,6 +318,7 @@ class HttpConnection(asyncio.Protocol):
     def _finish_parsed(self, *, reusable: bool) -> None:
         answer = self._answer
         answer.body = b"".join(self._chunks)[:BODY_LIMIT]
+        answer.truncated = self._keep_body and answer.size > BODY_LIMIT
         end = self._first.find(_END_OF_HEAD) + 4
         if reusable and self._length is None and not self._head and 3 < end <= LONGEST_KNOWN:
             # The answer was framed by its head alone, and whole: the next one that begins alike is read alike.

@@ -1,21 +1,51 @@
 """Requests compiled once: what is constant is made bytes beforehand, what is a template is rendered per iteration."""
 
-import json
+import base64
+import re
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import urlencode
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
 
+from shakedown.load.http.bodies import Body, Names, compile_text
 from shakedown.load.http.connection import HttpAnswer
+from shakedown.load.http.cookies import Jar
+from shakedown.load.http.redirects import Origin
 from shakedown.load.recorder import Recorder
 from shakedown.load.spec import LoadSpec
 from shakedown.plan.checks import Checks, compile_checks
-from shakedown.plan.scenarios import Request
-from shakedown.plan.templates import environment, is_constant
+from shakedown.plan.extracts import Source, parse_source
+from shakedown.plan.requests import Auth, Request
+from shakedown.plan.secrets import looks_secret
+from shakedown.plan.templates import is_constant
 from shakedown.records.load import Outcome
 
-__all__ = ["PreparedRequest", "prepare"]
+__all__ = ["Parts", "PreparedRequest", "home_of", "prepare"]
 
-Render = Callable[[dict[str, object]], Any]
+Lines = Callable[[Names], str]
+_ODD = re.compile(r"[^!-~]+")
+_MUST_HAVE_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A request, rendered.
+
+    Attributes:
+        lines: header fields that go to anybody, each with its line's end.
+        secret: those that go to the target alone.
+        about: those that say something of the body.
+        cookies: what the plan itself gives as cookies.
+        key: of the ledger.
+    """
+
+    path: str
+    lines: str
+    secret: str
+    about: str
+    cookies: str
+    body: bytes
+    key: str | None
 
 
 class PreparedRequest:
@@ -25,99 +55,196 @@ class PreparedRequest:
         constant: its bytes, when no part of it is a template and no ledger notes it.
         head: whether it is a HEAD request.
         held: where those that went well are put: [measured, warm-up].
-        keeps_body: whether its checks look at the body.
+        keeps_body: whether its checks or extractions look at the body.
+        plain: whether its answer is judged and forgotten: nothing is taken from it, and it leads nowhere.
+        total, first_byte, connect: seconds to wait; infinite where there is no such limit.
     """
 
     def __init__(self, request: Request, spec: LoadSpec, recorder: Recorder) -> None:
+        base, http = Path(spec.base), spec.work.http
         self.name = request.name
-        self.timeout = request.timeout
+        self.total = request.timeout.total
+        self.first_byte = min(request.timeout.first_byte or self.total, self.total)
+        self.connect = min(request.timeout.connect or self.total, self.total)
         self.ledger = request.ledger
         self.weight = request.weight
+        self.pause = request.think_time
+        self.retriable = request.retriable
         self.method = request.method.upper()
         self.head = self.method == "HEAD"
         self.held = [recorder.cell(request.name, Outcome.OK, warm_up=warm_up) for warm_up in (False, True)]
-        self.checks: Checks = compile_checks(request.checks)
-        self.keeps_body = self.checks.needs_body
+        self.checks: Checks = compile_checks(request.checks, base)
         self._of_head_alone = self.checks.of_head_alone
-        self._path = _text(request.path)
-        headers = {**spec.work.http.headers, **request.headers}
-        lower = {name.lower() for name in headers}
-        if "host" not in lower:
-            headers = {"Host": _host(spec), **headers}
-        for name, value in (("User-Agent", "shakedown"), ("Accept", "*/*")):
-            if name.lower() not in lower:
-                headers[name] = value
-        if request.json_ is not None and "content-type" not in lower:
-            headers["Content-Type"] = "application/json"
-        if request.form is not None and "content-type" not in lower:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        self._headers = _text("".join(f"{name}: {value}\r\n" for name, value in headers.items()))
-        self._body, self._kind = _body(request)
-        self._key = _text(request.key) if request.key is not None else None
-        constant = [request.path, *headers.values(), json.dumps(request.json_), request.body or "", str(request.form)]
+        self._extract: list[tuple[str, Source]] = [(name, parse_source(text)) for name, text in request.extract.items()]
+        self.keeps_body = self.checks.needs_body or any(source.needs_body for _, source in self._extract)
+        self.plain = not (
+            self._extract or self.checks.templated or http.redirects.max or http.cookie_life
+            or http.connection == "per-request" or (http.compression and self.keeps_body)
+        )  # fmt: skip
+        self._body = Body(request, base)
+        self._key = compile_text(request.key) if request.key is not None else None
+        headers = {**http.headers, **request.headers}
+        lower = {name.lower(): name for name in headers}
+        usual = {"Host": home_of(spec).name, "User-Agent": "shakedown", "Accept": "*/*"}
+        headers |= {name: value for name, value in usual.items() if name.lower() not in lower}
+        self._host = headers.pop(lower.get("host", "Host"))
+        self._cookies = headers.pop(lower["cookie"]) if "cookie" in lower else ""
+        if http.compression and "accept-encoding" not in lower:
+            headers["Accept-Encoding"] = "gzip, deflate"
+        if http.connection == "per-request":
+            headers["Connection"] = "close"
+        about = {name: headers.pop(name) for name in list(headers) if name.lower() == "content-type"}
+        if self._body.content_type is not None and not about:
+            about = {"Content-Type": self._body.content_type}
+        secret = {name: headers.pop(name) for name in list(headers) if looks_secret(name)}
+        auth = request.auth or http.auth
+        self._lines, self._about, own = _lines(headers), _lines(about), _lines(secret)
+        proof, self._query = _proof(auth) if auth is not None else (_nothing, None)
+        self._secret: Lines = lambda names: own(names) + proof(names)
+        self._path, self._cookie_text = compile_text(request.path), compile_text(self._cookies)
+        texts = [
+            request.path,
+            *headers.values(),
+            *about.values(),
+            *secret.values(),
+            self._cookies,
+            *self._body.templates,
+        ]
+        texts += auth.texts if auth is not None else []
         self.constant: bytes | None = None
-        if request.ledger is None and all(map(is_constant, constant)):
-            self.constant = self.render({})[0]
+        self._fixed: Parts | None = None
+        if request.ledger is None and all(map(is_constant, texts)):
+            self._fixed = self.parts({})
+            self.constant = self.assemble(self._fixed)
 
-    def wrong(self, answer: HttpAnswer) -> str | None:
+    # --------------------------------------------------------------------------------------------------------- asking
+    def parts(self, names: Names) -> Parts:
+        """The request, rendered; raises whatever a template does, and ValueError for what is no request."""
+        if self._fixed is not None:
+            return self._fixed
+        path = self._path(names)
+        if _ODD.search(path):
+            path = _ODD.sub(lambda match: quote(match[0]), path)
+        path = path.partition("#")[0]
+        if not path.startswith("/") and path != "*":
+            raise ValueError(f"a path begins with /, not {path[:40]!r}")
+        if self._query is not None:
+            path += ("&" if "?" in path else "?") + self._query(names)
+        value, body = self._body.render(names)
+        key = None
+        if self.ledger is not None:
+            key = self._key({**names, "body": value}) if self._key else str(value["id"])
+        return Parts(
+            path, self._lines(names), self._secret(names), self._about(names), self._cookie_text(names), body, key
+        )
+
+    def assemble(self, parts: Parts, cookies: str = "") -> bytes:
+        """The bytes of a request to the target.
+
+        Args:
+            cookies: what the user's jar adds.
+        """
+        cookies = "; ".join(filter(None, (parts.cookies, cookies)))
+        return _whole(self.method, parts.path, self._host, f"{parts.lines}{parts.secret}", parts, cookies)
+
+    def onwards(
+        self, parts: Parts, method: str, path: str, origin: Origin, *, at_home: bool, keeps_body: bool, cookies: str
+    ) -> bytes:
+        """The bytes of a request that a redirect asks for: another host is not told who asks."""
+        if at_home:
+            cookies = "; ".join(filter(None, (parts.cookies, cookies)))
+        lines = f"{parts.lines}{parts.secret}" if at_home else parts.lines
+        host = self._host if at_home else origin.name
+        if not keeps_body:
+            parts = Parts(path, "", "", "", "", b"", None)
+        return _whole(method, path, host, lines, parts, cookies)
+
+    def render(self, names: Names) -> tuple[bytes, str | None]:
+        """The request's bytes and its ledger key (None without a ledger)."""
+        parts = self.parts(names)
+        return self.assemble(parts), parts.key
+
+    # -------------------------------------------------------------------------------------------------------- judging
+    def wrong(self, answer: HttpAnswer, names: Names | None = None) -> str | None:
         """The first check that does not hold; None when all do."""
         head = answer.head
         if head is None or not self._of_head_alone:
-            return self.checks.failed(answer)
+            return self.checks.failed(answer, names)
         if self not in head.judged:
             head.judged[self] = self.checks.failed(answer)
         return head.judged[self]
 
-    def render(self, names: dict[str, object]) -> tuple[bytes, str | None]:
-        """The request's bytes and its ledger key (None without a ledger)."""
-        value: Any = self._body(names) if self._body else None
-        if self._kind == "json":
-            body = json.dumps(value, ensure_ascii=False).encode()
-        elif self._kind == "form":
-            body = urlencode(value).encode()
-        else:
-            body = value.encode() if value is not None else b""
-        key = None
-        if self.ledger is not None:
-            key = self._key({**names, "body": value}) if self._key else str(value["id"])
-        length = f"Content-Length: {len(body)}\r\n" if body or self.method in ("POST", "PUT", "PATCH") else ""
-        path = self._path(names).replace(" ", "%20")
-        head = f"{self.method} {path} HTTP/1.1\r\n{self._headers(names)}{length}\r\n"
-        return head.encode() + body, key
+    def take(self, answer: HttpAnswer, names: Names, jar: Jar | None) -> str | None:
+        """Put what is extracted among the names; the text of the first source that gives nothing, None when all do."""
+        for name, source in self._extract:
+            value = source.find(answer)
+            if value is None and source.cookie is not None and jar is not None:
+                value = jar.value(source.cookie)
+            if value is None:
+                return f"nothing for `{name}` at `{source.text}`"
+            names[name] = value
+        return None
 
 
 def prepare(spec: LoadSpec, recorder: Recorder) -> list[PreparedRequest]:
-    """Every request of a load, compiled."""
-    return [PreparedRequest(request, spec, recorder) for request in spec.work.http.requests]
+    """Every request of a load, compiled.
+
+    Raises:
+        LoadError: a file that one of them sends cannot be read.
+    """
+    return [PreparedRequest(request, spec, recorder) for request in spec.work.http.all_requests]
 
 
-def _host(spec: LoadSpec) -> str:
-    return f"{spec.address.host}:{spec.address.port}"
+def home_of(spec: LoadSpec) -> Origin:
+    """The target, by the name that requests call it."""
+    target, http = spec.address, spec.work.http
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    given = next((text for name, text in http.headers.items() if name.lower() == "host" and is_constant(text)), None)
+    return Origin(target.host, target.port, target.tls or http.tls is not None, given or f"{host}:{target.port}")
 
 
-def _text(text: str) -> Callable[[dict[str, object]], str]:
-    if is_constant(text):
-        return lambda _: text
-    template = environment().from_string(text)
-    return template.render
+def _whole(method: str, path: str, host: str, lines: str, parts: Parts, cookies: str) -> bytes:
+    length = f"Content-Length: {len(parts.body)}\r\n" if parts.body or method in _MUST_HAVE_BODY else ""
+    about = parts.about if length else ""
+    jar = f"Cookie: {cookies}\r\n" if cookies else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{lines}{jar}{about}{length}\r\n".encode() + parts.body
 
 
-def _body(request: Request) -> tuple[Render | None, str]:
-    if request.json_ is not None:
-        return _tree(request.json_), "json"
-    if request.form is not None:
-        return _tree(request.form), "form"
-    return (_text(request.body) if request.body is not None else None), "text"
+def _nothing(_: Names) -> str:
+    return ""
 
 
-def _tree(value: object) -> Render:
-    """A JSON value whose texts are templates, as a function of the names."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, dict):
-        members = {key: _tree(item) for key, item in value.items()}
-        return lambda names: {key: render(names) for key, render in members.items()}
-    if isinstance(value, list):
-        items = [_tree(item) for item in value]
-        return lambda names: [render(names) for render in items]
-    return lambda _: value
+def _one_line(text: str) -> str:
+    if "\n" in text or "\r" in text or "\0" in text:
+        raise ValueError("a header field holds a line break")
+    return text
+
+
+def _lines(headers: dict[str, str]) -> Lines:
+    """Header fields as a function of the names; what is constant is one text."""
+    fixed = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if is_constant(value))
+    moving = [(name, compile_text(value)) for name, value in headers.items() if not is_constant(value)]
+    if not moving:
+        return lambda _: fixed
+    return lambda names: fixed + "".join(f"{name}: {_one_line(render(names))}\r\n" for name, render in moving)
+
+
+def _proof(auth: Auth) -> tuple[Lines, Lines | None]:
+    """What says who asks: a header field's line, or a part of the query."""
+    if auth.basic is not None:
+        user, word = compile_text(auth.basic.username), compile_text(auth.basic.password)
+
+        def basic(names: Names) -> str:
+            return f"Authorization: Basic {base64.b64encode(f'{user(names)}:{word(names)}'.encode()).decode()}\r\n"
+
+        return basic, None
+    if auth.bearer is not None:
+        token = compile_text(auth.bearer)
+        return lambda names: f"Authorization: Bearer {_one_line(token(names))}\r\n", None
+    assert auth.api_key is not None  # noqa: S101 - exactly one of the three, says the model
+    key = auth.api_key
+    value = compile_text(key.value)
+    if key.header is not None:
+        return lambda names: f"{key.header}: {_one_line(value(names))}\r\n", None
+    name = quote(key.query or "", safe="")
+    return _nothing, lambda names: f"{name}={quote(value(names), safe='')}"
