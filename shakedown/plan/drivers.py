@@ -81,7 +81,9 @@ class Statement(PlanModel):
     parameters: dict[str, object] = {}  # beside those of its operation
 
 
-_Statement = Annotated[Statement, BeforeValidator(lambda value: {"statement": value} if isinstance(value, str) else value)]
+_Statement = Annotated[
+    Statement, BeforeValidator(lambda value: {"statement": value} if isinstance(value, str) else value)
+]
 
 
 class SqlOperation(_Write):
@@ -107,9 +109,7 @@ class SqlOperation(_Write):
     def statements(self) -> list[Statement]:
         """Its statements, in order, each with all of its parameters."""
         own = [Statement(statement=self.statement)] if self.statement is not None else self.transaction or []
-        return [
-            Statement(statement=one.statement, parameters={**self.parameters, **one.parameters}) for one in own
-        ]
+        return [Statement(statement=one.statement, parameters={**self.parameters, **one.parameters}) for one in own]
 
 
 class Sql(PlanModel):
@@ -273,7 +273,9 @@ class TcpOperation(Operation):
             if self.base64 is not None:
                 return base64.b64decode(rendered, validate=True)
         except (ValueError, binascii.Error) as error:
-            raise ValueError(f"no {'hexadecimal' if self.hex is not None else 'Base64'}: {rendered[:60]!r}: {error}") from None
+            raise ValueError(
+                f"no {'hexadecimal' if self.hex is not None else 'Base64'}: {rendered[:60]!r}: {error}"
+            ) from None
         return rendered.encode()
 
 

@@ -1,4 +1,17 @@
-"""What scenarios speak."""
+"""What scenarios speak.
+
+==========  =============================================================================
+users       users whose iterations are tasks: the base of all drivers here
+operations  operations that a plan lists, in order or drawn by weight
+values      templates that keep the type of a single expression
+sql         statements and transactions; sql_errors says what went wrong
+redis       commands and pipelines
+tcp         bytes
+websocket   messages
+python      functions of one's own; threads runs those that are not async, stdio keeps their
+            output apart from the worker's
+==========  =============================================================================
+"""
 
 from typing import TYPE_CHECKING
 
@@ -12,5 +25,31 @@ __all__ = ["driver_of"]
 
 
 def driver_of(engine: "Engine") -> Driver:
-    """The driver of a load's scenario."""
+    """The driver of a load's scenario; its libraries are loaded only where it is spoken.
+
+    Raises:
+        LoadError: what it needs is not there.
+    """
+    # ruff: noqa: PLC0415
+    work = engine.spec.work
+    if work.sql is not None:
+        from shakedown.load.drivers.sql import SqlDriver
+
+        return SqlDriver(engine, work.sql)
+    if work.redis is not None:
+        from shakedown.load.drivers.redis import RedisDriver
+
+        return RedisDriver(engine, work.redis)
+    if work.tcp is not None:
+        from shakedown.load.drivers.tcp import TcpDriver
+
+        return TcpDriver(engine, work.tcp)
+    if work.websocket is not None:
+        from shakedown.load.drivers.websocket import WebsocketDriver
+
+        return WebsocketDriver(engine, work.websocket)
+    if work.python is not None:
+        from shakedown.load.drivers.python import PythonDriver
+
+        return PythonDriver(engine, work.python)
     return HttpDriver(engine)
