@@ -3,7 +3,7 @@
 import textwrap
 
 import pytest
-from driver_loads import ended, finish, kinds, load, run, server, times, times_each
+from driver_loads import ended, kinds, run, server, times, times_each
 
 from shakedown.errors import LoadError
 from shakedown.records.load import Outcome
@@ -239,10 +239,8 @@ def test_users_are_set_up_and_torn_down(tmp_path):
 def test_a_function_that_is_none_ends_the_load(tmp_path, text, words):
     """What cannot be called, or measures what the plan does not name, is said; it never looks like a load that went well."""
     module(tmp_path, text)
-    handle = load(tmp_path, times_each(1, 3), python={"function": "work:work"})
     with pytest.raises(LoadError, match=words):
-        handle.start()
-        finish(handle)
+        run(tmp_path, times_each(1, 3), python={"function": "work:work"})
 
 
 def test_the_same_seed_gives_a_function_the_same_data(tmp_path):
