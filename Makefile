@@ -20,6 +20,9 @@ lint: setup ## ruff, mypy, the layers of the imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports > /dev/null || { $(BIN)/lint-imports; exit 1; }
 
+bench-load: setup ## our load generator beside others; writes the tables in benchmarks/README.md (10 to 15 minutes)
+	@$(BIN)/python benchmarks/load.py
+
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
@@ -30,4 +33,4 @@ lock: ## resolve the dependencies anew
 clean-docker: setup ## remove containers, networks, volumes and images of ours
 	@$(BIN)/python scripts/clean_docker.py
 
-.PHONY: help setup demo test lint wheel lock clean-docker
+.PHONY: help setup demo test lint bench-load wheel lock clean-docker
