@@ -5,10 +5,12 @@ in any case: one with the orchestrator's word, one for each shard that is ready.
 is that shard; a second one of the same number (a task that a cluster repeated) gets a conflict, and sends nothing.
 """
 
+import logging
 import queue
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import httpx
@@ -24,9 +26,10 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 from shakedown.errors import LoadError
 from shakedown.load.parcels import pack
 from shakedown.load.shards import Ready, ShardJob, Word, run_shard
-from shakedown.load.spread import Crew, is_here
+from shakedown.load.spread import Crew
 from shakedown.plan.model import Shards
 from shakedown.plan.references import is_loopback
+from shakedown.plan.sharding import cluster_is_here
 
 __all__ = ["launch_shards", "shard"]
 
@@ -144,7 +147,7 @@ def launch_shards(shards: Shards, jobs: Sequence[ShardJob], word: Word) -> Itera
     token = secrets.token_hex(8)
     with get_client(sync_client=True) as client:
         url = str(client.api_url).rstrip("/")
-        if not is_here(shards.address) and is_loopback(httpx.URL(url).host):
+        if not cluster_is_here(shards.address) and is_loopback(httpx.URL(url).host):
             raise LoadError(
                 f"shards at {shards.address} cannot reach the Prefect server at {url}",
                 hint="start one that all machines reach (`prefect server start --host …`) and set PREFECT_API_URL",
@@ -168,9 +171,7 @@ def _submit(runner: TaskRunner[Any], shards: Shards, job: ShardJob, token: str) 
     parameters = {"name": f"{job.name} of {job.spec.label}", "job": job.model_dump_json(by_alias=True), "token": token}
     if shards.runner != "ray":
         return runner.submit(shard, parameters=parameters)  # type: ignore[no-any-return]
-    from prefect_ray.context import remote_options  # noqa: PLC0415 - an extra
-
-    with remote_options(max_retries=0):
+    with _extra("prefect_ray.context").remote_options(max_retries=0):
         return runner.submit(shard, parameters=parameters)  # type: ignore[no-any-return]
 
 
@@ -180,11 +181,10 @@ def _started(runner: TaskRunner[Any], shards: Shards) -> Iterator[TaskRunner[Any
         with runner:
             yield runner
         return
-    import dask  # noqa: PLC0415 - an extra
-
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # a line for each connection otherwise
     # A task whose worker died must not be tried on another one. A scheduler that is there has a setting of its own;
     # there the claim keeps the second try from sending anything.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), runner:
+    with _extra("dask").config.set({"distributed.scheduler.allowed-failures": 0}), runner:
         try:
             getattr(runner, "client")  # noqa: B009 - connects, or starts a cluster; no attribute of all runners
         except (OSError, TimeoutError) as error:
@@ -193,27 +193,30 @@ def _started(runner: TaskRunner[Any], shards: Shards) -> Iterator[TaskRunner[Any
 
 
 def _runner(shards: Shards) -> TaskRunner[Any]:
+    runner: TaskRunner[Any]
     try:
-        match shards.runner:
-            case "thread":
-                return ThreadPoolTaskRunner(max_workers=shards.count)
-            case "process":
-                return ProcessPoolTaskRunner(max_workers=shards.count)
-            case "dask":
-                from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra
-
-                if shards.address is not None:
-                    return DaskTaskRunner(address=shards.address)
-                return DaskTaskRunner(
-                    cluster_kwargs={"n_workers": shards.count, "threads_per_worker": 1, "dashboard_address": None}
-                )
-            case "ray":
-                from prefect_ray.task_runners import RayTaskRunner  # noqa: PLC0415 - an extra
-
-                if shards.address is not None:
-                    return RayTaskRunner(address=shards.address)
-                return RayTaskRunner(init_kwargs={"num_cpus": shards.count, "include_dashboard": False})
+        match shards.runner, shards.address:
+            case "thread", _:
+                runner = ThreadPoolTaskRunner(max_workers=shards.count)
+            case "process", _:
+                runner = ProcessPoolTaskRunner(max_workers=shards.count)
+            case "dask", None:
+                cluster = {"n_workers": shards.count, "threads_per_worker": 1, "dashboard_address": None}
+                runner = _extra("prefect_dask.task_runners").DaskTaskRunner(cluster_kwargs=cluster)
+            case "dask", address:
+                runner = _extra("prefect_dask.task_runners").DaskTaskRunner(address=address)
+            case "ray", None:
+                cluster = {"num_cpus": shards.count, "include_dashboard": False}
+                runner = _extra("prefect_ray.task_runners").RayTaskRunner(init_kwargs=cluster)
+            case _, address:
+                runner = _extra("prefect_ray.task_runners").RayTaskRunner(address=address)
     except ImportError as error:
         raise LoadError(
             f"the {shards.runner} runner is not installed: {error}", hint=f"install `shakedown[{shards.runner}]`"
         ) from error
+    return runner
+
+
+def _extra(name: str) -> Any:
+    """A module of an extra, which need not be installed."""
+    return import_module(name)

@@ -91,7 +91,7 @@ class ShardJob(BaseModel):
         index: which shard, from 0.
         count: of how many.
         origin_wall: the origin of the run's axis, Unix time by the orchestrator's clock.
-        files: what the scenario reads, by the paths that it names.
+        files: what the scenario reads, by the paths that it names; used where the plan's own folder is not.
         machine: the orchestrator's.
         version: of the program that made this job.
         patience: seconds to wait for the agreed instant to be named.
@@ -107,7 +107,7 @@ class ShardJob(BaseModel):
     files: dict[str, bytes] = {}
     machine: str
     version: str
-    patience: float = 120.0
+    patience: float = 150.0
     poll: float = 0.1
     lease: float = 30.0
 
@@ -276,16 +276,19 @@ class _Shard:
     def run(self) -> None:
         job = self.job
         self._check()
-        for name, content in job.files.items():
-            path = self.folder / "files" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        base = job.spec.base
+        if job.files and machine() != job.machine:
+            base = str(self.folder / "files")
+            for name, content in job.files.items():
+                path = self.folder / "files" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
         here = map_origin(job.origin_wall)
         spec = job.spec.model_copy(
             update={
                 "origin": here.monotonic,
                 "ledger_dir": str(self.folder / "ledgers"),
-                "base": str(self.folder / "files") if job.files else job.spec.base,
+                "base": base,
             }
         )
         each = spec.workers // job.count
@@ -319,7 +322,7 @@ class _Shard:
                 f"the service answers at {target.host} on the orchestrator's machine, and {self.outcome.host} is another",
                 hint="load that comes from other machines needs a service with a `url` that they reach",
             )
-        for name in job.files:
+        for name in job.files if machine() != job.machine else ():
             if not (self.folder / "files" / name).resolve().is_relative_to((self.folder / "files").resolve()):
                 raise LoadError(f"{name} lies outside the plan's folder: it cannot travel to another machine")
 
@@ -386,7 +389,7 @@ class _Shard:
         health = result.generator
         outcome.cpu, outcome.lag_p99 = health.cpu, health.lag_p99
         outcome.workers, outcome.lost_workers = health.workers, health.lost_workers
-        outcome.starved = "; ".join(why for why in (self.orphaned, health.starved) if why) or None
+        outcome.starved = ", and ".join(why for why in (self.orphaned, health.starved) if why) or None
 
     def _collect_ledgers(self) -> None:
         for file in sorted((self.folder / "ledgers").glob("*/*.ledger")):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import shakedown
 from shakedown.errors import LoadError
@@ -23,11 +22,12 @@ from shakedown.load.spec import LoadSpec
 from shakedown.plan.executors import OpenModel
 from shakedown.plan.model import Shards
 from shakedown.plan.references import is_loopback
+from shakedown.plan.sharding import unreachable
 from shakedown.records.load import GeneratorHealth, LoadCounts, LoadDelta, LoadResult, merge_parts
 
-__all__ = ["Crew", "Launch", "ShardedLoad", "merge_outcomes", "refusal"]
+__all__ = ["Crew", "Launch", "ShardedLoad", "merge_outcomes"]
 
-COME_UP = 90.0  # seconds for all shards to be ready: a cluster may first have to import everything
+COME_UP = 120.0  # seconds for all shards to be ready: a cluster may first have to import everything
 LEAD = 1.0  # seconds from naming the instant to the instant, beside what the shards need to hear of it
 POLL = 0.1
 LOOKS_PER_SECOND = 200  # at the orchestrator's word, of all shards together
@@ -52,38 +52,6 @@ class Crew(Protocol):
 
 # Gets shards to where they run, and lets go of everything afterwards.
 Launch = Callable[[Shards, Sequence[ShardJob], Word], AbstractContextManager[Crew]]
-
-
-def is_here(address: str | None) -> bool:
-    """Whether a cluster's address means this machine alone; none at all is a cluster that is started here."""
-    if address is None:
-        return True
-    try:
-        host = urlsplit(address if "://" in address else f"//{address}").hostname
-    except ValueError:
-        return False
-    return host is not None and is_loopback(host)
-
-
-def refusal(shards: Shards, host: str | None, *, external: bool) -> str | None:
-    """Why shards cannot reach what they are to load; None when they can.
-
-    Args:
-        host: where the service answers, as far as that is known.
-        external: whether the service is there already (`url`), rather than started by the run.
-    """
-    if shards.address is not None and shards.runner in ("thread", "process"):
-        return f"the {shards.runner} runner works on this machine: it takes no address"
-    if is_here(shards.address):
-        return None
-    if not external:
-        return (
-            f"shards at {shards.address} cannot reach a service that the run starts on this machine (127.0.0.1); "
-            "what works: a service with a `url` that all machines reach, or no `address`"
-        )
-    if host is not None and is_loopback(host):
-        return f"{host} is another machine for each shard at {shards.address}; give the service a `url` that all of them reach"
-    return None
 
 
 class ShardedLoad:
@@ -129,9 +97,9 @@ class ShardedLoad:
     def _make_jobs(self) -> list[ShardJob]:
         target = self.spec.target
         here = target is not None and is_loopback(target.host)
-        if problem := refusal(self._shards, target.host if target else None, external=not here):
+        if problem := unreachable(self._shards, target.host if target else None, external=not here):
             raise LoadError(problem)
-        files = files_of(self.spec)
+        files = files_of(self.spec) if self._shards.runner in ("dask", "ray") else {}
         origin_wall = time.time() - (time.monotonic() - self.spec.origin)
         return [
             ShardJob(
@@ -173,6 +141,11 @@ class ShardedLoad:
         parts = (result.counts, result.buckets, result.pulses, result.start_lag, result.errors)
         self._on_delta(LoadDelta(result.load, result.end, *parts))
         return result
+
+    @property
+    def begins_at(self) -> float | None:
+        """The agreed instant (monotonic); None before it is agreed upon."""
+        return None if self._word.start_at is None else self.spec.origin + self._word.start_at
 
     # ----------------------------------------------------------------------------------------------------- under way
     def _gather(self, crew: Crew, stop: threading.Event) -> None:
@@ -307,7 +280,7 @@ def merge_outcomes(
         lag_p99=max((outcome.lag_p99 for outcome in sent), default=0.0),
         workers=spec.workers,
         lost_workers=sum(outcome.lost_workers for outcome in sent) + (count - len(sent)) * (spec.workers // count),
-        starved="; ".join(_doubts(outcomes, count, lost, clocks)) or None,
+        starved=", and ".join(_doubts(outcomes, count, lost, clocks)) or None,
     )
     return LoadResult(
         load=spec.label, scenario=spec.scenario, stage=spec.stage, repetition=spec.repetition, start=start, end=end,

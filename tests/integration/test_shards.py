@@ -108,8 +108,21 @@ def test_a_mistake_of_the_plan_is_told_as_one(prefect_server, tmp_path):
             launch_shards,
             lambda _: None,
         )
-        with pytest.raises(LoadError, match="shard 1 of 2 .*holds no rows"):
+        with pytest.raises(LoadError, match=r"shard 1 of 2 .*holds no rows"):
             spread(load)
+
+
+def test_a_shard_elsewhere_reads_what_travelled_with_it(tmp_path, monkeypatch):
+    """Data files come from the job where the plan's folder is not this machine's."""
+    monkeypatch.setattr("shakedown.load.shards.is_loopback", lambda _: False)
+    with server() as (port, _):
+        whole = spec(tmp_path, port, arrivals(20, 1))
+        work = Scenario.model_validate({**whole.work.model_dump(by_alias=True), "data": {"file": "in/rows.csv"}})
+        whole = whole.model_copy(update={"work": work, "base": "/nowhere"})
+        made = job(whole, machine="elsewhere", files={"in/rows.csv": b"text\nhello\n"})
+        outcome = run_shard(made, Line(made, 1))
+    assert outcome.failure == ""
+    assert outcome.delta.counts.ok == 20
 
 
 class Line:
@@ -120,7 +133,7 @@ class Line:
         self.start_at: float | None = None
         self.beat = 0
 
-    def claim(self, index: int, ready: Ready) -> bool:
+    def claim(self, _index: int, _ready: Ready) -> bool:
         return not self.claimed
 
     def word(self) -> Word | None:
@@ -177,11 +190,15 @@ def test_a_shard_whose_orchestrator_is_silent_ends(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [({"machine": "elsewhere/net:[1]"}, "is another"), ({"version": "0.0.0"}, "the orchestrator 0.0.0"),
-     ({"files": {"../../x": b""}}, "outside the plan's folder")],
+     ({"files": {"../../x": b""}, "machine": "elsewhere"}, "outside the plan's folder")],
 )  # fmt: skip
 def test_what_cannot_be_right_is_refused_before_anything_starts(tmp_path, changes, words):
     """A service at 127.0.0.1 of another machine, another version, a file that would be written elsewhere."""
     work = job(spec(tmp_path, 9, arrivals(10, 1)), **changes)
+    if "files" in changes:  # a service that other machines reach: 192.0.2.1 is nobody's, and nothing gets that far
+        work = work.model_copy(
+            update={"spec": work.spec.model_copy(update={"target": Target(host="192.0.2.1", port=9)})}
+        )
     outcome = run_shard(work, Line(work, 1))
     assert words in outcome.failure
     assert outcome.delta is None
