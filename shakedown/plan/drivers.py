@@ -37,6 +37,7 @@ __all__ = [
     "Statement",
     "Tcp",
     "TcpOperation",
+    "Via",
     "Websocket",
     "WebsocketOperation",
 ]
@@ -411,3 +412,45 @@ class Python(PlanModel):
     def secrets(self) -> list[str]:
         """What must never be shown."""
         return []
+
+
+# ----------------------------------------------------------------------------------------------------------------- http
+class Via(PlanModel):
+    """HTTP on another way than version 1.1 straight to the target; it goes through httpx, which is far slower.
+
+    Attributes:
+        http_version: 2 is spoken or nothing: by ALPN over TLS, with prior knowledge without.
+        proxy: `http://host:port` of a forwarding proxy, on this machine.
+    """
+
+    http_version: Literal[1, 2] = 1
+    proxy: str | None = None
+
+    @model_validator(mode="after")
+    def _some_way(self) -> Self:
+        if self.proxy is None and self.http_version == 1:
+            raise ValueError("HTTP/1.1 straight to the target needs no `via`; give http_version: 2, or a proxy")
+        if self.proxy is not None:
+            try:
+                parts = urlsplit(self.proxy)
+                whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                whole = False
+            if not whole or parts.path.strip("/"):
+                raise ValueError(f"not a proxy: {self.proxy.rpartition('@')[2]!r}; write http://127.0.0.1:3128")
+        return self
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must never be shown."""
+        password = urlsplit(self.proxy or "").password
+        return [password] if password else []
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever reads a result must be told."""
+        way = " through a proxy" if self.proxy is not None else ""
+        version = "2" if self.http_version == 2 else "1.1"
+        return [
+            f"HTTP/{version}{way} is sent by httpx: its ceiling is some hundred requests a second and core, far below that of Shakedown's own HTTP/1.1, and its own time is part of every latency"
+        ]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
+from urllib.parse import urlsplit
 
 from shakedown.errors import PlanProblem
 from shakedown.plan.document import Document, Path
@@ -48,6 +49,13 @@ def driver_problems(
     spoken, here, problem, ledgers = scenario.spoken, (*path, scenario.driver), document.problem, list(ledgers)
     names = LOAD_NAMES if scenario.data is not None else LOAD_NAMES - {"row"}
     if isinstance(spoken, Http):
+        proxy = urlsplit(scenario.via.proxy or "").hostname if scenario.via is not None else None
+        if proxy is not None and not is_own(proxy):
+            yield problem(
+                (*path, "via", "proxy"),
+                f"a proxy at {proxy}, which is not on this machine",
+                "have one run here, or among the plan's services with a port of this machine",
+            )
         return
     if isinstance(spoken, Python):
         yield from _python((*here, "function"), spoken, problem, base)

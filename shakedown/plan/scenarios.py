@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from shakedown.plan.base import PlanModel
-from shakedown.plan.drivers import Operation, Python, Redis, Sql, Tcp, Websocket
+from shakedown.plan.drivers import Operation, Python, Redis, Sql, Tcp, Via, Websocket
 from shakedown.plan.executors import Executor
 from shakedown.plan.requests import METHODS, Group, Http, Request
 
@@ -55,6 +55,7 @@ class Scenario(PlanModel):
 
     executor: Executor
     http: Http = Field(default_factory=lambda: _NO_HTTP)  # of a scenario that speaks something else, without requests
+    via: Via | None = None  # of HTTP alone: version 2, or a proxy
     sql: Sql | None = None
     redis: Redis | None = None
     tcp: Tcp | None = None
@@ -68,6 +69,8 @@ class Scenario(PlanModel):
         spoken = [not isinstance(self.http, _NoHttp), *(part is not None for part in self._others)]
         if sum(spoken) != 1:
             raise ValueError(f"a scenario speaks exactly one of {', '.join(DRIVERS)}")
+        if self.via is not None and not spoken[0]:
+            raise ValueError("`via` is a way for http; this scenario speaks something else")
         return self
 
     @model_serializer(mode="wrap")
@@ -126,9 +129,10 @@ class Scenario(PlanModel):
     @property
     def secrets(self) -> list[str]:
         """What no log, database or report may show; of HTTP requests `plan.secrets` itself knows."""
-        return [] if isinstance(self.spoken, Http) else self.spoken.secrets
+        ways = self.via.secrets if self.via is not None else []
+        return ways if isinstance(self.spoken, Http) else self.spoken.secrets
 
     @property
     def notes(self) -> list[str]:
         """What whoever reads its results must be told."""
-        return list(getattr(self.spoken, "notes", ()))
+        return [*self.http.notes, *(self.via.notes if self.via is not None else ())]

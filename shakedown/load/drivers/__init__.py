@@ -1,16 +1,17 @@
 """What scenarios speak.
 
-==========  =============================================================================
-users       users whose iterations are tasks: the base of all drivers here
-operations  operations that a plan lists, in order or drawn by weight
-values      templates that keep the type of a single expression
-sql         statements and transactions; sql_errors says what went wrong
-redis       commands and pipelines
-tcp         bytes
-websocket   messages
-python      functions of one's own; threads runs those that are not async, stdio keeps their
-            output apart from the worker's
-==========  =============================================================================
+=============  ==========================================================================
+users          users whose iterations are tasks: the base of all drivers here
+operations     operations that a plan lists, in order or drawn by weight
+values         templates that keep the type of a single expression
+sql            statements and transactions; sql_errors says what went wrong
+redis          commands and pipelines
+tcp            bytes
+websocket      messages
+python         functions of one's own; threads runs those that are not async, stdio keeps
+               their output apart from the worker's
+through_httpx  HTTP/2 and proxies, with the requests of the HTTP/1.1 driver
+=============  ==========================================================================
 """
 
 from typing import TYPE_CHECKING
@@ -52,4 +53,8 @@ def driver_of(engine: "Engine") -> Driver:
         from shakedown.load.drivers.python import PythonDriver
 
         return PythonDriver(engine, work.python)
+    if work.via is not None:
+        from shakedown.load.drivers.through_httpx import HttpxDriver
+
+        return HttpxDriver(engine, work.via)
     return HttpDriver(engine)

@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from shakedown.errors import LoadError
+from shakedown.plan.secrets import Redactor, scenario_secrets
 from shakedown.records.ledger import Acknowledgement
 from shakedown.records.load import Outcome
 
@@ -29,7 +30,9 @@ OWN_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.E
 NEVER_DONE = frozenset({"refused", "dns", "auth"})
 
 UNSENT = ("pool", "connect")
-LACKING = {"pool": "free connection", "connect": "connection", "function": "return"}
+LACKING = {
+    "pool": "free connection", "connect": "connection", "function": "return", "total": "whole answer",
+}  # fmt: skip
 
 
 class Failure(Exception):  # noqa: N818 - an outcome that is recorded, never an error of ours
@@ -118,6 +121,12 @@ class Iteration:
             self._watch()
         return running
 
+    def now_waits_for(self, running: Running, phase: str, limit: float, deadline: float) -> None:
+        """An operation enters a phase with a limit of its own."""
+        running.phase, running.limit, running.deadline = phase, limit, deadline
+        if running in self._running and not self.over:
+            self._watch()
+
     def succeed(self, running: Running, size: int = 0, *, ended: float | None = None) -> None:
         """It went as it should."""
         self._end(running, Outcome.OK, Acknowledgement.ACKNOWLEDGED, size=size, ended=ended)
@@ -158,7 +167,8 @@ class Iteration:
         cell = engine.recorder.cell(running.name, outcome, answered=answered, warm_up=self.warm_up)
         cell.add(running.due, running.sent, now, size)
         if failure is not None:
-            engine.recorder.error(failure.kind, running.name, engine.at(now), failure.text)
+            text = self.vu.driver.redactor.redact(failure.text)
+            engine.recorder.error(failure.kind, running.name, engine.at(now), text)
         if running.key is not None:
             engine.ledgers[running.ledger or ""].ended(running.key, engine.at(now), known)
         if self.outcome is Outcome.OK:
@@ -262,10 +272,16 @@ class AsyncVu:
 
 
 class AsyncDriver:
-    """What the users of a scenario share; see `vu.Driver`."""
+    """What the users of a scenario share; see `vu.Driver`.
+
+    Attributes:
+        redactor: takes the plan's secrets out of what is said of errors.
+    """
 
     def __init__(self, engine: "Engine") -> None:
         self.engine = engine
+        work = engine.spec.work
+        self.redactor = Redactor({*scenario_secrets(work), *work.secrets})
         self._tasks: set[asyncio.Task[None]] = set()
 
     def task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
