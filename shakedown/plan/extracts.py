@@ -137,6 +137,8 @@ def compile_path(text: str) -> Find:
             ) from None
 
         def find(document: object) -> list[object]:
+            if isinstance(document, str):  # which the library would take for JSON that is still to be read
+                return [document] if text == "$" else []
             try:
                 return list(path.findall(document))  # type: ignore[arg-type]  # it takes any JSON
             except (JSONPathError, RecursionError):
