@@ -2,13 +2,16 @@
 
 import base64
 import math
+import re
 import statistics
+import textwrap
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shakedown.errors import LoadError
+from shakedown.errors import LoadError, PlanError
 from shakedown.load.context import Context, Stream, read_rows
 from shakedown.load.http.connection import BODY_LIMIT, HttpAnswer
 from shakedown.load.http.cookies import MOST, Jar
@@ -17,6 +20,7 @@ from shakedown.load.http.redirects import Origin, Redirected, Route
 from shakedown.load.http.requests import prepare
 from shakedown.load.recorder import Recorder
 from shakedown.load.spec import LoadSpec, Target
+from shakedown.plan import load_plan
 from shakedown.plan.requests import Redirects
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.secrets import scenario_secrets
@@ -301,3 +305,95 @@ def test_secrets_of_a_scenario_are_found():
         "key-value",
         "tok-en-1",
     }
+
+
+def examples() -> list[str]:
+    """The YAML blocks of the reference."""
+    page = (Path(__file__).parents[2] / "docs" / "requests.md").read_text(encoding="utf-8")
+    return re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def plan_problems(tmp_path: Path, http: str, data: str | None = "file: users.csv") -> list[str]:
+    """What is wrong with a plan with such an `http`."""
+    for name in ("photo.png", "ca.pem", "client.pem", "client.key"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "users.csv").write_text("email,expected\na@b,201\n")
+    (tmp_path / "items.schema.json").write_text("{}")
+    given = f"\n    data: {{{data}}}" if data else ""
+    (tmp_path / "plan.yaml").write_text(
+        "version: 1\nname: test\nservices:\n  api: {url: 'http://127.0.0.1:1'}\nscenarios:\n  s:\n"
+        f"    executor: {{type: constant-vus, vus: 1, duration: 1s}}{given}\n    http:\n"
+        + textwrap.indent(textwrap.dedent(http), "      ")
+        + "\nstages: {baseline: {scenarios: [s]}}\n"
+    )
+    try:
+        load_plan(tmp_path / "plan.yaml", environ={})
+    except PlanError as error:
+        return [problem.message for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize("number", range(len(examples())))
+def test_every_example_of_the_reference_loads(tmp_path, number):
+    """What docs/requests.md shows is a plan without a problem."""
+    assert plan_problems(tmp_path, examples()[number]) == []
+
+
+def test_the_reference_has_its_examples():
+    """None is overlooked for a mark that does not end."""
+    assert len(examples()) >= 9
+
+
+SEQUENCE = "target: api.http\nrequests:\n"
+
+
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        ("- {name: a, get: '/{{ id }}'}\n- {name: b, get: /, extract: {id: json.id}}", "`id` is used before it is extracted"),
+        ("- {name: a, get: '/{{ id }}', extract: {id: json.id}}", "`id` is used before it is extracted"),
+        ("- {name: a, get: /, extract: {id: json.id}}\n- {name: b, get: '/{{ ids }}'}", "the template uses `ids`"),
+        ("- {name: a, get: /, extract: {vu: json.id}}", "a name that templates have already"),
+        ("- {name: a, get: /, extract: {id: nowhere}}", "no source"),
+        ("- {name: a, get: /, checks: ['status == {{ id }}']}\n- {name: b, get: /, extract: {id: json.id}}", "before it is extracted"),
+        ("- {name: a, get: /, checks: ['status == {{ uuid() }}']}", "the template uses `uuid`"),
+        ("- {name: a, get: /, checks: ['json matches gone.json']}", "cannot be read"),
+        ("- {name: a, get: /, headers: {Content-Length: '5'}}", "cannot be given"),
+        ("- {name: a, get: /, headers: {'a b': '5'}}", "no name of a header field"),
+        ('- {name: a, get: /, headers: {a: "5\\nb: c"}}', "line break"),
+        ("- {name: a, get: 'http://other/'}", "a path begins with /"),
+        ("- {name: a, post: /, file: gone.bin}", "no such file"),
+        ("- {name: a, post: /, multipart: {x: {file: gone.bin}}}", "no such file"),
+        ("- {name: a, post: /, body: x, form: {a: b}}", "at most one of"),
+        ("- {name: a, get: /, auth: {bearer: x, basic: {username: a, password: b}}}", "exactly one of basic"),
+        ("- {name: a, get: /, auth: {api_key: {value: x}}}", "exactly one of header, query"),
+        ("- {name: a, get: /}\nredirects: {max: 1, allow: ['http://x/']}", "is no host"),
+        ("- {name: a, get: /}\ntls: {key: client.key}", "needs its `certificate`"),
+        ("- {name: a, get: /}\ntls: {ca: gone.pem}", "no such file"),
+        ("- {name: a, get: /}\ngroups: [{name: g, requests: [{name: b, get: /}]}]", "either `requests` or `groups`"),
+        ("- {name: a, get: /}\n- {name: a, post: /}", "two requests are called"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_before_anything_starts(tmp_path, requests, said):
+    """Each mistake is one problem of the plan, in words that name it."""
+    problems = plan_problems(tmp_path, SEQUENCE + textwrap.indent(requests, ""))
+    assert len(problems) == 1
+    assert said in problems[0]
+
+
+def test_names_of_one_group_are_not_another_s(tmp_path):
+    """What one group extracts, another cannot use; nor can requests of which one is drawn."""
+    groups = "target: api.http\ngroups:\n- {name: g, requests: [{name: a, get: /, extract: {id: json.id}}]}\n"
+    other = "- {name: h, requests: [{name: b, get: '/{{ id }}'}]}"
+    drawn = "target: api.http\nmode: weighted\nrequests:\n- {name: a, get: /, extract: {id: json.id}}\n- {name: b, get: '/{{ id }}'}"
+    for http in (groups + other, drawn):
+        assert plan_problems(tmp_path, http) == ["`id` is used before it is extracted"]
+
+
+def test_secrets_of_auth_are_not_recorded(tmp_path):
+    """However short they are, and wherever they stand, the plan that is kept has none of them."""
+    http = "target: api.http\nauth: {bearer: s1}\ngroups: [{name: g, requests: [{name: a, get: /, auth: {basic: {username: u, password: p2}}}, {name: b, get: /, auth: {api_key: {query: q, value: v3}}}]}]"
+    assert plan_problems(tmp_path, http) == []
+    resolved = load_plan(tmp_path / "plan.yaml", environ={}).resolved
+    assert not any(f'"{secret}"' in resolved for secret in ("s1", "p2", "v3"))
+    assert '"username": "u"' in resolved
