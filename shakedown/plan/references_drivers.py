@@ -126,7 +126,9 @@ def _parameters(path: Path, operation: SqlOperation, problem: Problem) -> Iterat
             )
     given = {name for statement in operation.statements for name in statement.parameters}
     for name in sorted(given - used):
-        yield problem((*path, "parameters"), f"no statement has `:{name}`", None)
+        cast = any(f":{name}::" in statement.statement for statement in operation.statements)
+        hint = f"a cast is written `cast(:{name} as …)`, not `:{name}::…`" if cast else None
+        yield problem((*path, "parameters"), f"no statement has `:{name}`", hint)
 
 
 def _ledger(

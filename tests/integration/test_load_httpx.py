@@ -48,7 +48,10 @@ def test_wrong_answers_over_http_2(tmp_path, request_, outcome, kind):
     with server("http2") as port:
         result = run(tmp_path, times_each(2, 3), port, http=http({"name": "r", **request_}), via=SECOND)
     assert ended(result) == {("r", outcome): 6}
-    assert kinds(result) == {("r", kind): 6}
+    # A server that closes while we write is met as closed or as reset, by who is the quicker.
+    allowed = {"closed", "reset"} if kind == "closed" else {kind}
+    assert {error.kind for error in result.errors} <= allowed
+    assert sum(error.count for error in result.errors) == 6
     if outcome == "timed_out":
         assert times(result, "r", Outcome.TIMED_OUT).min >= 0.3
 

@@ -70,9 +70,9 @@ def _kind(error: BaseException, cause: BaseException | None, text: str) -> str:
             return "constraint"
         case exc.DataError():
             return "data"
-        case exc.ProgrammingError() | exc.CompileError() | exc.InvalidRequestError() | exc.StatementError() if (
-            state is None and not isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError)
-        ):
+        case exc.ProgrammingError() | exc.CompileError() | exc.InvalidRequestError():
+            return "statement"
+        case exc.StatementError() if not isinstance(error, exc.DBAPIError):  # it never came to the driver
             return "statement"
         case exc.OperationalError() if "no such" in lower or "syntax error" in lower:  # SQLite's own words
             return "statement"
