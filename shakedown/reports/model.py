@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shakedown.analysis.flakes import TestRecord, merge_tests
-from shakedown.records.judgement import Finding, ThresholdResult
+from shakedown.records.judgement import Finding, Severity, ThresholdResult
 from shakedown.records.ledger import LedgerResult
 from shakedown.records.load import LoadResult
 from shakedown.records.observation import Event, ProbeResult, Sample
@@ -35,13 +35,24 @@ class Report:
     probes: list[ProbeResult]
     events: list[Event]
 
-    def stage_loads(self, stage: str) -> list[LoadResult]:
-        """The loads of a stage, in order."""
-        return [load for load in self.loads if load.stage == stage]
+    @property
+    def serious(self) -> list[tuple[str, Finding]]:
+        """Stage and finding of all that weigh; their numbers in the report are their places here."""
+        return [(stage, item) for stage, item in self.findings if item.severity is not Severity.NOTE]
 
-    def stage_suites(self, stage: str) -> list[SuiteResult]:
-        """The suites of a stage, in order."""
-        return [suite for suite in self.suites if suite.stage == stage]
+    @property
+    def notes(self) -> list[tuple[str, Finding]]:
+        """Stage and finding of all that changed no verdict."""
+        return [(stage, item) for stage, item in self.findings if item.severity is Severity.NOTE]
+
+    @property
+    def end(self) -> float:
+        """The last instant that anything is known of, seconds since the run began."""
+        known = [self.run.ended_at or 0.0]
+        known += [load.end for load in self.loads]
+        known += [stage.end or stage.start or 0.0 for stage in self.stages]
+        known += [readings[-1].at for readings in (self.samples, self.probes, self.events) if readings]
+        return max(known)
 
 
 def collect(results: Results, run: str) -> Report:
