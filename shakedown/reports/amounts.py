@@ -58,7 +58,7 @@ def margin(result: ThresholdResult) -> str:
     distance = abs(result.actual - result.limit) / abs(result.limit)
     if distance < 0.0005:
         return "at the limit"
-    shown = f"{distance * 100:.0f} %" if distance < 10 else f"{distance:.0f} ×"
+    shown = f"{distance * 100:.{0 if distance >= 0.0995 else 1}f} %" if distance < 10 else f"{distance:.0f} ×"
     if "=" in result.text and not {"<", ">"} & set(result.text):  # == and != have no side
         return f"{shown} off"
     return f"{shown} {'inside' if (result.actual < result.limit) == ('<' in result.text) else 'beyond'}"

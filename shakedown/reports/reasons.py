@@ -17,6 +17,7 @@ from shakedown.verdict import Verdict
 __all__ = ["Reason", "run_reasons", "stage_reasons", "tidy"]
 
 _MARK = re.compile("\x00(\\d+)\x00")
+_NAME = re.compile("\x01(\\d+)\x01")
 
 
 @dataclass(slots=True)
@@ -62,6 +63,10 @@ def run_reasons(report: Report) -> tuple[list[Reason], str]:
     rest, reasons = report.run.reason, []
     if report.run.verdict in (None, Verdict.PASSED):
         return [], tidy(rest)
+    for number, (stage_name, item) in enumerate(report.serious, 1):
+        # What kept the run from beginning is told in full, with the last lines of logs, by its finding.
+        if stage_name == "services" and report.run.verdict is Verdict.ERROR and rest.startswith(item.title):
+            return [Reason(stage_name, item.subject, [item.title], [item.cause] if item.cause else [], [number])], ""
     for stage in report.stages:
         whole = f"{stage.name}: {stage.reason}"
         if stage.verdict is report.run.verdict and stage.reason and whole in rest:
@@ -73,19 +78,22 @@ def run_reasons(report: Report) -> tuple[list[Reason], str]:
 def stage_reasons(report: Report, stage: StageInfo) -> list[Reason]:
     """The causes of a stage's verdict."""
     known = sorted(_known(report, stage), key=lambda item: -len(item.words))
+    names = [info.record.name for info in report.experiments] if stage.name == "faults" else []
     text = stage.reason
     for index, item in enumerate(known):
         text = text.replace(item.words, f"\x00{index}\x00")
-    names = {info.record.name for info in report.experiments} if stage.name == "faults" else set()
+    for index, name in enumerate(names):  # names are marked as well: one may hold the very "; " that parts are split by
+        text = text.replace(f"{name}: ", f"\x01{index}\x01")
     found: dict[str, Reason] = {}
     for part in text.split("; "):
         marks = [known[int(mark)] for mark in _MARK.findall(part)]
-        left = _MARK.sub("", part)
-        subject = next((name for name in names if left.startswith(f"{name}:")), marks[0].subject if marks else "")
-        plain = left.removeprefix(f"{subject}:").strip(" :") if subject else left.strip()
+        named = _NAME.match(part)
+        subject = names[int(named[1])] if named else marks[0].subject if marks else ""
+        plain = _NAME.sub("", _MARK.sub("", part)).strip(" :")
         reason = found.setdefault(subject, Reason(stage.name, subject))
         if plain:  # something of it was not recognised: all of it is shown
-            texts = [_MARK.sub(lambda mark: known[int(mark[1])].words, part).removeprefix(f"{subject}: ")]
+            shown = _MARK.sub(lambda mark: known[int(mark[1])].words, _NAME.sub("", part, count=1))
+            texts = [_NAME.sub(lambda mark: f"{names[int(mark[1])]}: ", shown)]
         else:
             texts = [item.text for item in marks]
         reason.texts += [words for words in texts if words and words not in reason.texts]

@@ -38,14 +38,17 @@ def _section(plan: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _stages(report: Report, plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     known = {stage.name for stage in report.stages}
+    causes: dict[str, list[str]] = {}
     for stage in report.stages:
         if stage.verdict is Verdict.SKIPPED:
-            yield f"stage {stage.name}", stage.reason or "skipped"
+            causes.setdefault(stage.reason or "skipped", []).append(stage.name)
         elif stage.verdict is None:
-            yield f"stage {stage.name}", "begun and not ended: what it measured is not judged"
+            causes.setdefault("begun and not ended: what was measured is not judged", []).append(stage.name)
     for name, stage_plan in _section(plan, "stages").items():
         if stage_plan and name not in known:
-            yield f"stage {name}", "the run did not get there"
+            causes.setdefault("the run did not get there", []).append(name)
+    for reason, names in causes.items():
+        yield f"stage{'s' if names[1:] else ''} {', '.join(names)}", reason
 
 
 def _experiments(report: Report, plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
