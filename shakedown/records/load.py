@@ -44,6 +44,7 @@ class Bucket:
     response: Histogram = field(default_factory=Histogram)  # from the intended start
     service: Histogram = field(default_factory=Histogram)  # from the actual send
     bytes_received: int = 0
+    unanswered: int = 0  # failed requests that got no answer at all: refused, reset, closed, no such name
 
 
 @dataclass(slots=True)
@@ -158,6 +159,7 @@ def merge_parts(target: LoadDelta | LoadResult, part: LoadDelta) -> None:
         into.response.merge(bucket.response)
         into.service.merge(bucket.service)
         into.bytes_received += bucket.bytes_received
+        into.unanswered += bucket.unanswered
     for slot, pulse in part.pulses.items():
         sum_ = target.pulses.setdefault(slot, Pulse())
         sum_.ok += pulse.ok
