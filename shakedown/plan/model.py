@@ -408,6 +408,7 @@ class FaultsStage(PlanModel):
     experiments: list[Experiment] = Field(min_length=1)
     warm_up: Duration = 5.0  # steady load before the first fault: what "recovered" is compared with
     pause: Duration = 2.0  # steady load between experiments
+    steady_within: Duration = 15.0  # how long a fault waits for the steady state; without it, it is not injected
     hold_window: Duration = 2.0  # steady state must hold this long to count as recovered
     tolerance: FaultsTolerance = Field(default_factory=FaultsTolerance)
     thresholds: list[str] = []
