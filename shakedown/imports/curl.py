@@ -12,7 +12,7 @@ from shakedown.imports.parts import clean_headers, multipart, plan_headers, plan
 from shakedown.imports.shell import VARIABLE, split_command
 from shakedown.imports.source import read_text
 from shakedown.imports.text import PlanText, compose, slug, unique
-from shakedown.imports.vault import Vault
+from shakedown.imports.vault import Vault, name_for
 from shakedown.plan.model import METHODS
 
 __all__ = ["import_curl"]
@@ -79,8 +79,7 @@ def _one(command: str, vault: Vault, folder: Path) -> tuple[DraftRequest, str]:
     if parts is None:
         shown = VARIABLE.sub(r"$\1", address)
         raise UsageError(f"no http address: {shown[:100]!r}; write http://127.0.0.1:8000/path or https://name/path")
-    request, target = _request(found, target_of(parts), vault, folder)
-    request.path = plan_path(target, vault)
+    request = _request(found, target_of(parts), vault, folder)
     if parts.username is not None and not any(name.lower() == "authorization" for name in request.headers):
         secret = f"{parts.username}:{parts.password}"
         request.headers["Authorization"] = _basic(secret, vault)
@@ -91,8 +90,8 @@ def _basic(secret: str, vault: Vault) -> PlanText:
     return compose("Basic ", vault.variable("BASIC_TOKEN", secret, "base64 of user:password"))
 
 
-def _request(found: CurlOptions, target: str, vault: Vault, folder: Path) -> tuple[DraftRequest, str]:
-    """The request without its path, and path and query as they were sent."""
+def _request(found: CurlOptions, target: str, vault: Vault, folder: Path) -> DraftRequest:
+    """The request."""
     text, mime = _body(found, folder)
     if "get" in found.flags and text is not None:
         target += ("&" if "?" in target else "?") + text
@@ -101,7 +100,8 @@ def _request(found: CurlOptions, target: str, vault: Vault, folder: Path) -> tup
     if method not in METHODS:
         shown = VARIABLE.sub(r"$\1", method.upper())
         raise UsageError(f"the method {shown[:20]} is not one of {', '.join(METHODS).upper()}")
-    request = DraftRequest(slug(f"{method}-{VARIABLE.sub('', target.split('?')[0])}", method), method, PlanText())
+    path = plan_path(target, vault)
+    request = DraftRequest(name_for(method, path), method, path)
     headers, removed = _headers(found)
     lower = {name.lower() for name in headers} | removed
     if mime is not None and "content-type" not in lower:
@@ -119,7 +119,7 @@ def _request(found: CurlOptions, target: str, vault: Vault, folder: Path) -> tup
     request.timeout = _timeout(found)
     request.checks = ["status in 200..299"]
     request.notes = _notes(found)
-    return request, target
+    return request
 
 
 def _headers(found: CurlOptions) -> tuple[dict[str, str], set[str]]:

@@ -15,8 +15,8 @@ from shakedown.imports.addresses import checked_url, origin, split_address, targ
 from shakedown.imports.draft import Draft, DraftRequest, ImportOptions
 from shakedown.imports.parts import clean_headers, multipart, plan_headers, plan_path, set_body
 from shakedown.imports.source import compile_only, read_json
-from shakedown.imports.text import slug, unique
-from shakedown.imports.vault import Vault
+from shakedown.imports.text import unique
+from shakedown.imports.vault import Vault, name_for
 from shakedown.plan.model import METHODS
 from shakedown.units import format_duration
 
@@ -243,8 +243,8 @@ def _requests(entries: list[_Entry], vault: Vault, draft: Draft, *, all_methods:
 
 
 def _request(entry: _Entry, vault: Vault) -> DraftRequest:
-    name = slug(f"{entry.method}-{entry.parts.path}", entry.method)
-    request = DraftRequest(name, entry.method, plan_path(target_of(entry.parts), vault))
+    path = plan_path(target_of(entry.parts), vault)
+    request = DraftRequest(name_for(entry.method, path), entry.method, path)
     kept = clean_headers(
         pair
         for pair in entry.headers

@@ -4,29 +4,36 @@ import re
 from urllib.parse import unquote
 
 from shakedown.imports.shell import VARIABLE
-from shakedown.imports.text import PlanText, compose
+from shakedown.imports.text import PlanText, compose, slug
 from shakedown.plan.secrets import looks_secret
 
-__all__ = ["PLACEHOLDER", "Vault", "is_secret_name"]
+__all__ = ["PLACEHOLDER", "Vault", "is_secret_name", "name_for"]
 
 PLACEHOLDER = "replace-me"
 # Names of parameters and fields that say nothing on their own, but nearly always carry a secret.
 _ALSO = frozenset({"key", "sig", "signature", "jwt", "sid", "session", "sessionid", "otp", "phpsessid", "jsessionid"})
 # Where secrets stand in any text: a signed token (three base64url parts, the first of which begins with `{"`), a field
-# of JSON, a parameter of a query or form.
+# of JSON, a part of a multipart body, a parameter of a query or form.
 _PLACES = re.compile(
     r"(?P<jwt>eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,})"
-    r'|(?P<before_text>"(?P<field>[^"\\]{1,80})"\s{0,20}:\s{0,20}")(?P<text>(?:[^"\\]|\\.)+)(?=")'
-    r"|(?P<before_value>(?:^|[?&;])(?P<parameter>[^=&?;\s\"]{1,80})=)(?P<value>[^&;\s#]+)",
+    r'|(?:"(?P<field>[^"\\]{1,80})"\s{0,20}:\s{0,20}")(?P<text>(?:[^"\\]|\\.)+)(?=")'
+    r'|(?:name="(?P<part>[^"\r\n]{1,80})"(?:;[^\r\n]{0,200})?\r\n(?:[^\r\n]{1,200}\r\n){0,5}\r\n)(?P<content>[^\r\n]+)(?=\r\n--)'
+    r"|(?:(?:^|[?&;])(?P<parameter>[^=&?;\s\"]{1,80})=)(?P<value>[^&;\s#]+)",
     re.MULTILINE | re.DOTALL,
 )
 _PLACES_AND_MARKS = re.compile(rf"\0(?P<mark>[A-Za-z_][A-Za-z0-9_]*)\0|{_PLACES.pattern}", _PLACES.flags)
+_PLACE_NAMES = {"text": "field", "content": "part", "value": "parameter"}  # the groups of a value and its name
 _SCHEMES = {"bearer": "API_TOKEN", "basic": "BASIC_TOKEN", "digest": "DIGEST_TOKEN", "token": "API_TOKEN"}
 
 
 def is_secret_name(name: str) -> bool:
     """Whether a header, parameter or field of this name carries a secret."""
     return name.lower() in _ALSO or looks_secret(name)
+
+
+def name_for(method: str, path: PlanText) -> str:
+    """A request's name from its method and its path, whose secrets are variables by now."""
+    return slug(f"{method}-{re.sub(r'[$][{][^}]*[}]', '', path).split('?', 1)[0]}", method)
 
 
 class Vault:
@@ -110,7 +117,8 @@ class Vault:
             return match.start(), PlanText("${" + match["mark"] + ":-" + PLACEHOLDER + "}")
         if match["jwt"] is not None:
             return match.start(), self.variable("JWT_TOKEN", match["jwt"], "a signed token (JWT)")
-        kind, name = ("text", match["field"]) if match["field"] is not None else ("value", match["parameter"])
+        kind = _kind(match)
+        name = match[_PLACE_NAMES[kind]]
         name = unquote(name)
         if not is_secret_name(name) or (self.marks and "\0" in match[kind]):
             return 0, None
@@ -119,4 +127,9 @@ class Vault:
     @staticmethod
     def _resume(match: re.Match[str]) -> int:
         """Where to look on after a field that is not secret: inside its value, where a token may stand."""
-        return match.start("text") if match["field"] is not None else match.start("value")
+        return match.start(_kind(match))
+
+
+def _kind(match: re.Match[str]) -> str:
+    """Which of the places with a name and a value it is."""
+    return next(kind for kind in _PLACE_NAMES if match[kind] is not None)
