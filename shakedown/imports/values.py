@@ -88,7 +88,8 @@ class Values:
         given = _given_in(node)
         kind = _kind_of(node)
         if given is not ABSENT:
-            return literal(plain_text(given)) if kind == "string" and given is not None else self._given(given, depth)
+            said = node.get("type") == "string" and isinstance(given, int | float) and not isinstance(given, bool)
+            return literal(plain_text(given)) if said else self._given(given, depth)
         if choices := as_list(node.get("enum"))[:_MOST_CHOICES]:
             if len(choices) > 1 and all(isinstance(choice, str) for choice in choices):
                 return template(f"choice({', '.join(jinja_string(str(choice)) for choice in choices)})")
