@@ -20,7 +20,7 @@ __all__ = ["stress"]
 _PARALLEL: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=64)
 
 
-@flow(name="stress", validate_parameters=False, task_runner=_PARALLEL)  # type: ignore[arg-type]  # Prefect's own runner, invariant in its future
+@flow(name="stress", flow_run_name="{run_id}", validate_parameters=False, task_runner=_PARALLEL)  # type: ignore[arg-type]  # Prefect's own runner, invariant in its future
 def stress(run_id: str) -> State[Any]:
     """Start every part at once, wait for all."""
     session = current(run_id)
