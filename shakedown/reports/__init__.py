@@ -16,7 +16,9 @@ whole     files that are there whole or not at all
 ========  =====================================================================
 """
 
+from shakedown.reports.model import reading
 from shakedown.reports.reasons import tidy
+from shakedown.reports.summary import summary_text
 from shakedown.reports.writer import write_report
 
-__all__ = ["tidy", "write_report"]
+__all__ = ["reading", "summary_text", "tidy", "write_report"]

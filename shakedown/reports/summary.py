@@ -3,12 +3,13 @@
 from pydantic import BaseModel
 
 from shakedown.records.judgement import Severity
-from shakedown.reports.model import Report
+from shakedown.reports.model import Report, collect
 from shakedown.reports.reasons import run_reasons
 from shakedown.reports.untested import untested
+from shakedown.results import Results
 from shakedown.verdict import Verdict
 
-__all__ = ["Summary", "summarise", "summary_json"]
+__all__ = ["Summary", "summarise", "summary_json", "summary_text"]
 
 SCHEMA = 1
 
@@ -176,3 +177,13 @@ def summarise(report: Report) -> Summary:
 def summary_json(report: Report) -> str:
     """The summary as the text of summary.json."""
     return summarise(report).model_dump_json(indent=2) + "\n"
+
+
+def summary_text(results: Results, run: str) -> str:
+    """The text of a run's summary.json, without writing any file.
+
+    Raises:
+        StoreError: the results cannot be read.
+        UsageError: there is no such run.
+    """
+    return summary_json(collect(results, run))
