@@ -1,7 +1,7 @@
 """A threshold's expression over its evidence: every comparison, in every window, for every request."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shakedown.analysis.evidence import (
     Evidence,
@@ -27,27 +27,34 @@ from shakedown.records.histogram import Histogram
 from shakedown.records.load import LoadResult
 from shakedown.verdict import Verdict
 
-__all__ = ["Evaluation"]
+__all__ = ["Evaluation", "Live"]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is known of loads that are still under way.
+
+    Attributes:
+        totals: by load, all that was measured so far, folded into one second: cheap to look at whole, again and again.
+        hope: what was measured, with everything in flight added as if it turned out well for the comparison.
+        latest: seconds from here on are not complete yet.
+    """
+
+    totals: Mapping[str, LoadResult]
+    hope: Callable[[Comparison, WindowStats, frozenset[str] | None, Window | None], WindowStats] | None
+    latest: float
 
 
 class Evaluation:
     """Evaluates expressions over one evidence.
 
     Args:
-        hope: changes what was measured of a comparison's load, while that is still under way; see `abort`.
-        latest: seconds from here on are not complete yet.
+        live: given while the loads are still under way; see `abort`.
     """
 
-    def __init__(
-        self,
-        evidence: Evidence,
-        *,
-        hope: Callable[[Comparison, WindowStats], WindowStats] | None = None,
-        latest: float | None = None,
-    ) -> None:
+    def __init__(self, evidence: Evidence, live: Live | None = None) -> None:
         self._evidence = evidence
-        self._hope = hope
-        self._latest = latest
+        self._live = live
         self._seconds: dict[tuple[str, frozenset[str] | None], Seconds] = {}
         self._values: dict[tuple[str, str], dict[int, list[float]]] = {}
 
@@ -132,7 +139,7 @@ class Evaluation:
         self, comparison: Comparison, load: LoadResult, request: str | None, window: Window | None
     ) -> Measured:
         evidence = self._evidence
-        problems = load.counts.problems() if self._latest is None else []
+        problems = load.counts.problems() if self._live is None else []
         if problems:
             return Measured(None, 0, doubt=f"the load's own counts disagree: {problems[0]}")
         names = self._requests(comparison, request)
@@ -157,7 +164,9 @@ class Evaluation:
         self, comparison: Comparison, load: LoadResult, names: frozenset[str] | None, window: Window | None
     ) -> Measured:
         evidence, label = self._evidence, comparison.subject
-        if window is None:
+        if window is None and self._live is not None:
+            stats = window_stats(self._live.totals[label], requests=names)
+        elif window is None:
             stats = window_stats(
                 load, requests=names, start=evidence.start, end=evidence.end, spans=evidence.spans.get(label, ())
             )
@@ -167,13 +176,18 @@ class Evaluation:
         measured = of_stats(comparison.metric, stats)
         if measured.doubt:
             return measured
-        if self._hope is not None:
-            return replace(of_stats(comparison.metric, self._hope(comparison, stats)), samples=measured.samples)
+        if self._live is not None:
+            if self._live.hope is None:
+                return measured
+            hoped = self._live.hope(comparison, stats, names, window)
+            return replace(of_stats(comparison.metric, hoped), samples=measured.samples)
         if not stats.ended and (window is None or not self._by_second(label, names)):
             return replace(measured, weak="no request ended")
         return measured
 
     def _lags(self, load: LoadResult, window: Window | None) -> list[Histogram]:
+        if window is None and self._live is not None:
+            return list(self._live.totals[load.load].start_lag.values())
         if window is None:
             return [lag for second, lag in load.start_lag.items() if self._evidence.contains(second)]
         return [load.start_lag[at] for at in range(window.first, window.last) if at in load.start_lag]
@@ -236,7 +250,9 @@ class Evaluation:
             seconds = self._values[comparison.subject, comparison.metric]
             spans = ((min(seconds), max(seconds) + 1),) if seconds else ()
         low = float("-inf") if evidence.start is None else evidence.start
-        high = min(float("inf") if end is None else end for end in (evidence.end, self._latest))
+        high = float("inf") if evidence.end is None else evidence.end
+        if self._live is not None:
+            high = min(high, self._live.latest)
         cut = [(max(start, low), min(end, high)) for start, end in spans]
         return [(start, end) for start, end in cut if start < end]
 
@@ -272,14 +288,16 @@ class Evaluation:
             why = f"{len(alike)} of {len(found)} windows of {expression.seconds} s could not be judged"
             return replace(chosen, why=join(why, alike[first].why))
         why = (
-            f"first broke from {first.first} s to {first.last} s ({self._since(spans, first.first)} into the load), "
+            f"first broke from {first.first} s to {first.last} s ({self._since(expression, spans, first.first)} into the load), "
             f"in {len(alike)} of {len(found)} windows of {expression.seconds} s"
         )
         return replace(chosen, why=join(why, chosen.why))
 
-    @staticmethod
-    def _since(spans: Sequence[Span], second: int) -> str:
-        return shown(max(second - spans[0][0], 0.0), "s")
+    def _since(self, expression: Windowed, spans: Sequence[Span], second: int) -> str:
+        """How far into the load a second lies."""
+        load = self._evidence.loads.get(next(comparisons_of(expression)).subject)
+        start = spans[0][0] if load is None else load.start
+        return shown(max(second - start, 0.0), "s")
 
     def _for(self, expression: Windowed, request: str | None) -> Judged:
         """Every second of a stretch must break it: each stretch is as good as its best second, the whole as its worst."""
@@ -311,5 +329,5 @@ class Evaluation:
             why = f"{missing} of {sum(map(len, stretches))} seconds could not be judged"
             return replace(chosen, why=join(why, chosen.why))
         first = alike[0][0]
-        why = f"broken from {first} s on ({self._since(spans, first)} into the load), for {longest} s in a row at most"
+        why = f"broken from {first} s on ({self._since(expression, spans, first)} into the load), for {longest} s in a row at most"
         return replace(chosen, why=join(why, chosen.why))

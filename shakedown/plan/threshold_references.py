@@ -253,6 +253,9 @@ class ThresholdReferences:
         for comparison in threshold.comparisons:
             if not isinstance(by_label.get(comparison.subject), UseScenario):
                 yield self._problem(path, f"`abort` ends a load, and `{comparison.subject}` is none")
+            elif comparison.op == "==" and comparison.metric not in COUNTERS:
+                message = f"`{comparison.text}` can be judged at the end alone: `abort` fits <, <=, > and >="
+                yield self._problem(path, message, "leave `abort` out")
             elif comparison.metric in COUNTERS and comparison.op in (">", ">="):
                 yield self._problem(
                     path,

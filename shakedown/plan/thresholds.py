@@ -254,6 +254,7 @@ class _Parser:
             self._fail(f"{what} is of one subject, not of {' and '.join(subjects)}; give each comparison its own", at)
 
     def _window(self, word: str) -> int:
+        self._blank()
         at = self._at
         seconds = self._duration(word)
         if seconds < 1 or seconds != int(seconds):
@@ -370,6 +371,8 @@ class _Parser:
                 read_limit(value[:blank], wanted, metric, share=aggregate is None)
             except ValueError:
                 continue
+            if value[blank:].lstrip()[0] in "*+-":  # a calculation gone wrong, not a word behind the value
+                return
             self._at = at + blank
             self._blank()
             self._unexpected("and, or, over, within, for or abort")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from shakedown.analysis.abort import settle_abort
 from shakedown.analysis.diagnosis import failing_tests
 from shakedown.analysis.evidence import Evidence
 from shakedown.analysis.judged import shown
@@ -125,8 +126,12 @@ def judge_thresholds(
         spans=_spans(loads),
         baseline=baseline_evidence(session) if relative else None,
     )
-    known = {result.text: result for result in aborted}
-    results = [known.get(result.text, result) for result in judge_all(thresholds, evidence)]
+    breaches = {result.text: result for result in aborted}
+    results = judge_all(thresholds, evidence)
+    for position, (threshold, result) in enumerate(zip(thresholds, results, strict=True)):
+        if breach := breaches.get(result.text):
+            about = [evidence.loads[item.subject] for item in threshold.comparisons if item.subject in evidence.loads]
+            results[position] = settle_abort(result, breach, about)
     session.store.add_thresholds(session.run_id, stage, results, scope)
     return results
 
