@@ -15,7 +15,6 @@ import httpx
 import psutil
 import pytest
 
-from flows.pipeline import RunNotPassed, RunSummary
 from shakedown.results import Results, RunInfo
 from shakedown.services.ports import free_port
 from shakedown.verdict import Verdict
@@ -49,7 +48,7 @@ class Prefect:
     def __call__(self, *arguments: object, cwd: Path = ROOT) -> str:
         command = [str(BIN / "prefect"), *map(str, arguments)]
         done = subprocess.run(
-            command, cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=180, check=False
         )
         assert done.returncode == 0, (arguments, done.stdout[-2000:], done.stderr[-2000:])
         return done.stdout
@@ -67,7 +66,7 @@ class Prefect:
             "id"
         ]
 
-    def wait(self, flow_run: str, types: set[str] = FINAL, within: float = 90) -> dict:
+    def wait(self, flow_run: str, types: set[str] = FINAL, within: float = 150) -> dict:
         """The flow run, once its state is of one of these types."""
         until = time.monotonic() + within
         while True:
@@ -115,7 +114,7 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
     }
     server = Prefect(api, environment)
     with program("server", "start", "--host", "127.0.0.1", "--port", port, env=environment, log=folder / "server.log"):
-        until = time.monotonic() + 90
+        until = time.monotonic() + 150
         while True:
             try:
                 httpx.get(f"{api}/health", timeout=5).raise_for_status()
@@ -179,7 +178,7 @@ def test_a_deployment_gives_what_the_command_line_gives(prefect, plan, tmp_path)
     assert "Completed" in out
     command = [str(BIN / "shakedown"), "run", str(plan), "--root", str(tmp_path / "typed"), "--seed", "7"]
     # On the same server: whether the command line's own one comes up is tested elsewhere, and takes its time.
-    done = subprocess.run(command, env=prefect.environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=prefect.environment, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert conclusions(tmp_path / "deployed") == conclusions(tmp_path / "typed")
 
@@ -218,7 +217,7 @@ def test_a_cancelled_run_is_interrupted_and_leaves_nothing(prefect, plan, tmp_pa
     """Cancelled from the command line: services gone, journal struck out, `interrupted` with what it had measured."""
     root = tmp_path / "results"
     run = prefect.start(plan=str(plan), root=str(root), overrides=["scenarios.get.executor.duration=120s"])
-    until = time.monotonic() + 90
+    until = time.monotonic() + 150
     while "progress-deployed-tiny" not in prefect.artifacts(run):  # the first stage begins
         assert time.monotonic() < until, prefect.get(f"flow_runs/{run}")["state"]
         time.sleep(0.2)
@@ -248,7 +247,9 @@ def _is_service(process: psutil.Process, folder: Path) -> bool:
 
 def test_a_run_that_did_not_pass_can_be_raised_and_sent():
     """What a calling flow gets says the reason, and survives the way between processes."""
+    from flows.pipeline import RunNotPassed, RunSummary
+
     ended = RunNotPassed("run-1", Verdict.FAILED, "get.p95 < 1s: 2 s", None, 1)
     assert isinstance(ended, RunSummary)
-    with pytest.raises(RunNotPassed, match="failed: get.p95 < 1s: 2 s"):
+    with pytest.raises(RunNotPassed, match=r"failed: get\.p95 < 1s: 2 s"):
         raise pickle.loads(pickle.dumps(ended))  # noqa: S301  # its own
