@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["broken", "figure_of", "legend", "mark", "plain"]
+__all__ = ["GAP", "WIDTH", "broken", "figure_of", "legend", "mark", "plain"]
 
 WIDTH = 11.0
 GAP = 2.5  # a silence of a sampler longer than this breaks its line, seconds

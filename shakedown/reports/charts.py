@@ -15,7 +15,7 @@ from shakedown.analysis.evidence import LATENCY_OUTCOMES
 from shakedown.analysis.quantiles import supported
 from shakedown.records.histogram import Histogram
 from shakedown.records.load import LoadResult, Outcome
-from shakedown.reports.axis import GAP, broken, figure_of, legend, mark, plain
+from shakedown.reports.axis import GAP, WIDTH, broken, figure_of, legend, mark, plain
 from shakedown.reports.model import Report
 from shakedown.reports.whole import write_whole
 
@@ -40,6 +40,7 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
         OSError: a file cannot be written.
     """
     import matplotlib as mpl  # noqa: PLC0415 - half a second that only reports pay
+    from matplotlib.transforms import Bbox  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, str] = {}
@@ -60,8 +61,11 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
             if figure is None:
                 path.unlink(missing_ok=True)  # of an earlier rendering, which the report would no longer show
                 continue
+            # As wide as the others, so that the charts' time axes lie one below the other; higher by what stands below.
+            box = figure.get_tightbbox()
+            around = Bbox([[min(0.0, box.x0), box.y0 - 0.1], [max(WIDTH, box.x1), box.y1 + 0.1]])
             buffer = io.BytesIO()
-            figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": "Shakedown"})
+            figure.savefig(buffer, format="svg", bbox_inches=around, metadata={"Date": None, "Creator": "Shakedown"})
             write_whole(path, buffer.getvalue())
             drawn[name] = path.name
     return drawn
