@@ -76,13 +76,13 @@ def _check_plan(path: Path) -> None:
 
 def _write(path: Path, text: str, *, force: bool, check: Callable[[Path], None]) -> None:
     """Write the whole file or nothing: first beside it, then under its name."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder", hint="name a file")
     taken = UsageError(f"{path} is there already", hint="name another file, or overwrite it with --force")
-    if path.exists() and not force:
-        raise taken
-    beside = path.with_name(f".{path.name[:100]}.{os.getpid()}.new")
+    beside = path.with_name(f".{path.name[:50]}.{os.getpid()}.new")
     try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder", hint="name a file")
+        if os.path.lexists(path) and not force:
+            raise taken
         with beside.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()

@@ -2,18 +2,19 @@
 
 import re
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote_plus
 
 from shakedown.errors import UsageError
 from shakedown.imports.addresses import checked_url, origin, split_address, target_of
 from shakedown.imports.curl_options import CurlOptions, read_options
 from shakedown.imports.draft import Draft, DraftRequest, ImportOptions
-from shakedown.imports.parts import clean_headers, multipart, plan_headers, plan_path, set_body
+from shakedown.imports.parts import LARGEST_BODY, clean_headers, multipart, plan_headers, plan_path, set_body
 from shakedown.imports.shell import VARIABLE, split_command
 from shakedown.imports.source import read_text
 from shakedown.imports.text import PlanText, compose, slug, unique
 from shakedown.imports.vault import Vault, name_for
 from shakedown.plan.model import METHODS
+from shakedown.units import format_size
 
 __all__ = ["import_curl"]
 
@@ -93,6 +94,10 @@ def _basic(secret: str, vault: Vault) -> PlanText:
 def _request(found: CurlOptions, target: str, vault: Vault, folder: Path) -> DraftRequest:
     """The request."""
     text, mime = _body(found, folder)
+    if text is not None and len(text) > LARGEST_BODY:
+        raise UsageError(
+            f"a body of {format_size(len(text))} is too large for a plan; at most {format_size(LARGEST_BODY)} are written"
+        )
     if "get" in found.flags and text is not None:
         target += ("&" if "?" in target else "?") + text
         text, mime = None, None
@@ -190,7 +195,7 @@ def _encoded(text: str, folder: Path) -> str:
     if sign == "@":
         content = _file(content, folder, "data-urlencode")
     encoded = "".join(
-        part if index % 2 else quote(part, safe="", errors="replace")
+        part if index % 2 else quote_plus(part, errors="replace")
         for index, part in enumerate(re.split("(\0[A-Za-z_][A-Za-z0-9_]*\0)", content))
     )
     return f"{name}={encoded}" if name else encoded

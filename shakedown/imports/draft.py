@@ -37,6 +37,7 @@ class DraftRequest:
     Attributes:
         notes: comments above it.
         off: why it is written as comments only; None: it is a request of the plan.
+        size: letters of the recorded body.
         body: what `json`, `body` or `form` has; `kind` says which; None is no body.
     """
 
@@ -50,6 +51,7 @@ class DraftRequest:
     checks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     off: str | None = None
+    size: int = 0
 
 
 @dataclass(slots=True)

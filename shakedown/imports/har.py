@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 from shakedown.errors import UsageError
 from shakedown.imports.addresses import checked_url, origin, split_address, target_of
 from shakedown.imports.draft import Draft, DraftRequest, ImportOptions
-from shakedown.imports.parts import clean_headers, multipart, plan_headers, plan_path, set_body
+from shakedown.imports.parts import LARGEST_BODY, clean_headers, multipart, plan_headers, plan_path, set_body
 from shakedown.imports.source import compile_only, read_json
 from shakedown.imports.text import unique
 from shakedown.imports.vault import Vault, name_for
@@ -36,7 +36,10 @@ _BROWSERS_OWN = re.compile(
     re.IGNORECASE,
 )
 _HEALTH = re.compile(r"/(health|healthz|healthcheck|livez|readyz|ready|live|ping|status|_health)/?", re.IGNORECASE)
+_LARGEST_PLAN = 10**6
 _PAUSE = 0.2  # a gap between requests that is worth a comment
+_LONGEST_ADDRESS = 8_000
+_LONGEST_HEADERS = 32_000
 _SAFE = ("get", "head", "options")
 
 
@@ -72,12 +75,14 @@ def import_har(path: Path, options: ImportOptions) -> Draft:
         draft.skipped["static files (--static keeps them)"] = len(entries) - len(wanted)
     chosen = _of_one_host(wanted, options.host, path, draft)
     draft.url = checked_url(options.url) if options.url else origin(chosen[0].parts)
-    vault = Vault()
+    vault, letters = Vault(), 0
     for request in _requests(chosen, vault, draft, all_methods=options.all_methods):
         if only is not None and not only.search(f"{request.method.upper()} {request.path}"):
             draft.skip("requests that --only does not find")
         elif len(draft.requests) >= options.limit:
             draft.skip(f"requests after the first {options.limit} (--limit)")
+        elif (letters := letters + request.size) > _LARGEST_PLAN:
+            draft.skip(f"requests after the first {_LARGEST_PLAN // 10**6} MB of bodies")
         else:
             draft.requests.append(request)
     draft.variables = vault.variables
@@ -127,6 +132,10 @@ def _entry(entry: object) -> _Entry | str:
     if code >= 500:
         return "requests that were answered with 5xx"
     mime, text = _post_data(_mapping(request.get("postData")))
+    if len(text) > LARGEST_BODY:
+        return f"requests with bodies of more than {LARGEST_BODY // 1000} kB"
+    if len(url) > _LONGEST_ADDRESS or sum(len(name) + len(value) for name, value in headers) > _LONGEST_HEADERS:
+        return "requests with addresses or headers that are too long"
     kind = str(_mapping(entry).get("_resourceType", "")).lower()
     content = str(_mapping(response.get("content")).get("mimeType", "")).lower()
     static = method.lower() == "get" and (
@@ -194,7 +203,8 @@ def _of_one_host(entries: list[_Entry], host: str | None, path: Path, draft: Dra
     """The entries of the host that is asked for, or of the most frequent one."""
     counts = Counter(origin(entry.parts) for entry in entries)
     if not counts:
-        raise UsageError(f"{path} holds no request that a plan could send", hint="--static keeps scripts and pictures")
+        left = "; ".join(f"{count} {why}" for why, count in draft.skipped.items())
+        raise UsageError(f"{path} holds no request that a plan could send" + (f"; left out: {left}" if left else ""))
     if host is None:
         chosen = counts.most_common(1)[0][0]
     else:
@@ -254,6 +264,7 @@ def _request(entry: _Entry, vault: Vault) -> DraftRequest:
         kept = {header: value for header, value in kept.items() if header.lower() != "content-type"}
         kept |= clean_headers([("Content-Type", entry.mime)])
     request.headers = plan_headers(kept, vault)
+    request.size = len(entry.text)
     set_body(request, entry.text, vault)
     request.checks = [_check(entry.status)] if entry.status else []
     if not entry.status:

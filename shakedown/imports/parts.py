@@ -10,7 +10,7 @@ from shakedown.imports.text import PlainText, PlanText, compose, fits_tree, lite
 from shakedown.imports.vault import Vault, is_secret_name
 from shakedown.plan.templates import is_constant
 
-__all__ = ["clean_headers", "multipart", "plan_headers", "plan_path", "set_body"]
+__all__ = ["LARGEST_BODY", "clean_headers", "multipart", "plan_headers", "plan_path", "set_body"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -18,6 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _IN_PATH = "".join(map(chr, range(0x21, 0x7F)))
 _OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te"})
 _DEEPEST_HIDDEN = 100
+LARGEST_BODY = 100_000  # letters; a plan is read by people, and its YAML by a parser in Python
 
 
 def plan_path(target: str, vault: Vault) -> PlanText:

@@ -4,15 +4,22 @@ import codecs
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from shakedown.errors import UsageError
 
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _Loader
+else:  # the parser in C is ten times as fast, where PyYAML has it
+    _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 __all__ = ["compile_only", "read_json", "read_json_or_yaml", "read_text"]
 
 _LARGEST_JSON = 200 * 10**6
 _LARGEST_YAML = 10 * 10**6
+_DEEPEST_YAML = 200
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
@@ -69,6 +76,7 @@ def read_json_or_yaml(path: Path) -> object:
     if len(text) > _LARGEST_YAML:
         raise UsageError(f"{path} is larger than {_LARGEST_YAML // 10**6} MB of YAML", hint="JSON may be larger")
     try:
+        _check_depth(text, path)
         loaded: object = yaml.load(text, Loader=_Yaml12)  # noqa: S506 - a SafeLoader with fewer types
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -79,6 +87,18 @@ def read_json_or_yaml(path: Path) -> object:
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise UsageError(f"{path}: neither JSON nor YAML: {str(error).splitlines()[0][:200]}") from None
     return loaded
+
+
+def _check_depth(text: str, path: Path) -> None:
+    """Refuse what is nested so deep that building it, which recurses in C, would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST_YAML:
+                raise UsageError(f"{path} is nested too deep; at most {_DEEPEST_YAML} levels are read")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _json(text: str, path: Path) -> object:
@@ -95,7 +115,7 @@ def _json(text: str, path: Path) -> object:
     return loaded
 
 
-class _Yaml12(yaml.SafeLoader):
+class _Yaml12(_Loader):
     """YAML with the types of JSON alone."""
 
 

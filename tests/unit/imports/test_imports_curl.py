@@ -52,8 +52,8 @@ def test_data_makes_a_form_and_a_post(tmp_path):
     """-d joins with &, sets the method and the form's type."""
     request = request_of(tmp_path, "curl http://127.0.0.1:8000/x?a=1 -d a=1 -db=2 --data-urlencode 'c=d e'")
     assert (request.method, request.path) == ("post", "/x?a=1")
-    assert request.body == "a=1&b=2&c=d%20e"  # %20 is not how a form would be written again
-    assert request.headers == {"Content-Type": "application/x-www-form-urlencoded"}
+    assert request.form == {"a": "1", "b": "2", "c": "d e"}
+    assert request_of(tmp_path, "curl http://127.0.0.1:8000/x -d a=b%20c").body == "a=b%20c"  # a form would send b+c
     request = request_of(tmp_path, "curl http://127.0.0.1:8000/x -d a=1 -d b=2")
     assert request.form == {"a": "1", "b": "2"}
     assert request.headers == {}
