@@ -160,6 +160,10 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()
+    except SystemExit as end:
+        if end.code == int(ExitCode.FAILED) and _reader_is_gone():
+            sys.exit(BROKEN_PIPE)
+        raise
     except ShakedownError as error:
         from shakedown.cli.console import fail
 
@@ -176,6 +180,12 @@ def main() -> None:
     except Exception:  # noqa: BLE001 - ours, and told whole; Python's own exit code for it would say `failed`
         traceback.print_exc()
         sys.exit(int(ExitCode.COULD_NOT_RUN))
+
+
+def _reader_is_gone() -> bool:
+    """Whether a library ended us with 1 for a closed pipe, which would read as the verdict `failed`."""
+    console = sys.modules.get("shakedown.cli.console")
+    return type(sys.stdout).__name__ == "PacifyFlushWrapper" or (console is not None and console.out.quiet)
 
 
 def _give_up_output() -> None:

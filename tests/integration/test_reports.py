@@ -160,6 +160,16 @@ def test_no_space_for_the_output(copy, arguments):
     assert "No space left" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [("runs",), ("report", "--json")])
+def test_nobody_reads_the_output(store, arguments):
+    """A closed pipe ends like SIGPIPE does, with 141: neither 0 nor 1, which are verdicts."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = shakedown(*arguments, "--root", store, stdout=writer)
+    os.close(writer)
+    assert done.returncode == 141
+
+
 def test_a_folder_that_cannot_hold_results(store, tmp_path):
     """A file instead of a folder, a report's folder that is a file: exit 4 with the path."""
     (tmp_path / "file").write_text("")
