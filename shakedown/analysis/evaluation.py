@@ -264,9 +264,8 @@ class Evaluation:
 
     def _windows(self, expression: Windowed, request: str | None) -> Judged:
         spans = self._spans(expression)
-        found = {
-            window: self.of(expression.inner, request, window) for window in whole_windows(spans, expression.seconds)
-        }
+        whole = whole_windows(spans, expression.seconds, ended=self._live is None)
+        found = {window: self.of(expression.inner, request, window) for window in whole}
         if expression.kind == "within":
             for window in cut_windows(spans, expression.seconds):
                 judged = self.of(expression.inner, request, window)

@@ -41,17 +41,18 @@ def _touched(span: Span) -> tuple[int, int]:
     return math.floor(span[0] + _EDGE), math.ceil(span[1] - _EDGE)
 
 
-def whole_windows(spans: Sequence[Span], seconds: int) -> list[Window]:
+def whole_windows(spans: Sequence[Span], seconds: int, *, ended: bool = True) -> list[Window]:
     """Every window of that many whole seconds.
 
-    A span that is long enough, but whose whole seconds are one too few because it began between two, is one window.
+    A span that is long enough, but whose whole seconds are one too few because it began between two, is one window;
+    though not while it has not `ended`, for then it will have more.
     """
     found = []
     for span in spans:
         first, last = _whole(span)
         if last - first >= seconds:
             found += [Window(begin, begin + seconds) for begin in range(first, last - seconds + 1)]
-        elif span[1] - span[0] >= seconds - _EDGE:
+        elif ended and span[1] - span[0] >= seconds - _EDGE:
             found.append(Window(*_touched(span)))
     return found
 
