@@ -20,7 +20,7 @@ from shakedown.services.ports import free_port
 from shakedown.verdict import Verdict
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first pays for server, worker and deployments
 BIN = Path(sys.executable).parent
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 PLAN = """\
