@@ -1,7 +1,7 @@
 """First plans from what is there already: an OpenAPI document, a browser's recording (HAR), a curl command.
 
 =============  =========================================================================
-openapi        a request for each operation      refs, schemas, values, security beside it
+openapi        a request for each operation      parameters, bodies, values, patterns, security, refs
 har            a recorded session as a sequence
 curl           commands as requests              curl_options, shell beside it
 draft          what an importer finds

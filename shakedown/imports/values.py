@@ -5,6 +5,7 @@ import math
 import re
 from urllib.parse import quote
 
+from shakedown.imports.patterns import matching
 from shakedown.imports.refs import Node, References, as_list, as_node
 from shakedown.imports.text import PlanText, compose, jinja_string, literal, template, whole
 from shakedown.plan.templates import is_constant
@@ -232,6 +233,8 @@ class Values:
         most = _count(node.get("maxLength"), _LONGEST_TEXT)
         pattern = node.get("pattern")
         if isinstance(pattern, str) and form not in ("uuid", *_EMAILS, *_FORMATS):
+            if (found := matching(pattern, least, most)) is not None and found.isprintable():
+                return found
             self.notes.append(f"change: {name or 'a text'} must match the pattern {pattern[:60]}")
         if form == "uuid":
             return template("uuid()")
