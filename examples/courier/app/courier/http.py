@@ -12,34 +12,56 @@ from courier.queue import Queue, QueueUnavailable
 from courier.settings import SETTINGS
 from courier.store import Store, StoreUnavailable
 
+QUICK = 0.05
 
-async def look(queue: Queue, store: Store) -> tuple[int, dict[str, Any]]:
-    """The health of what a service depends on, looked at within a short time."""
+
+class Look:
+    """A question to a dependency, asked once at a time: one that is in trouble is not helped by ten more, nor by ten that
+    are broken off. Who asks waits for a short time, and hardly at all while the last answer was none."""
+
+    def __init__(self, ask: Callable[[], Awaitable[Any]]) -> None:
+        self._ask, self._task, self._down = ask, None, False
+
+    async def answer(self) -> Any:
+        """What the dependency says.
+
+        Raises:
+            QueueUnavailable, StoreUnavailable, asyncio.TimeoutError: nothing.
+        """
+        if self._task is None or self._task.done():
+            self._down = self._task is not None and _failed(self._task)  # it may have come after nobody waited any more
+            self._task = asyncio.create_task(self._look())
+            self._task.add_done_callback(_failed)  # perhaps nobody waits for it
+        task = self._task
+        done, _ = await asyncio.wait({task}, timeout=QUICK if self._down else SETTINGS.health_timeout)
+        self._down = not done or _failed(task)
+        if not done:
+            raise asyncio.TimeoutError
+        return task.result()
+
+    async def _look(self) -> Any:
+        return await asyncio.wait_for(self._ask(), SETTINGS.call_timeout)
+
+
+def _failed(task: asyncio.Task[Any]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+async def health_of(looks: dict[str, Look]) -> tuple[int, dict[str, Any]]:
+    """The health of what a service depends on."""
     if defects.on("lying-health"):
         return 200, {"status": "ok"}
 
-    async def part(check: Callable[[], Awaitable[None]]) -> str:
+    async def part(look: Look) -> str:
         try:
-            await _soon(check())
+            await look.answer()
         except (QueueUnavailable, StoreUnavailable, asyncio.TimeoutError) as error:
             return f"down: {type(error).__name__}"
         return "ok"
 
-    redis, postgres = await asyncio.gather(part(queue.ping), part(store.ping))
-    healthy = redis == postgres == "ok"
-    return (200 if healthy else 503), {"status": "ok" if healthy else "degraded", "redis": redis, "postgres": postgres}
-
-
-async def _soon(work: Awaitable[Any]) -> Any:
-    """What comes within a short time. Not `wait_for`: that waits for the end of what it cancels, and a driver takes long
-    to take leave of a database that does not answer."""
-    task = asyncio.ensure_future(work)
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody else may look
-    done, _ = await asyncio.wait({task}, timeout=SETTINGS.health_timeout)
-    if not done:
-        task.cancel()
-        raise asyncio.TimeoutError
-    return task.result()
+    parts = dict(zip(looks, await asyncio.gather(*(part(look) for look in looks.values()))))
+    healthy = set(parts.values()) == {"ok"}
+    return (200 if healthy else 503), {"status": "ok" if healthy else "degraded", **parts}
 
 
 @web.middleware
@@ -87,8 +109,11 @@ def make_app(queue: Queue, store: Store) -> web.Application:
 
     app.on_startup.append(start)
 
+    looks = {"redis": Look(queue.ping), "postgres": Look(store.ping)}
+    figures = Look(queue.figures), Look(store.figures)
+
     async def health(_: web.Request) -> web.Response:
-        status, body = await look(queue, store)
+        status, body = await health_of(looks)
         return web.json_response(body, status=status)
 
     async def metrics(_: web.Request) -> web.Response:
@@ -96,9 +121,9 @@ def make_app(queue: Queue, store: Store) -> web.Application:
         gauges |= {**store.connections(), **queue.connections(), "queue_limit": SETTINGS.queue_limit}
         for known in ("queue_depth", "review_depth", "database_connections", "outbox_depth"):
             gauges.pop(known, None)  # unknown is not zero
-        for read in (queue.figures, store.figures):
+        for figure in figures:
             try:
-                gauges |= await _soon(read())
+                gauges |= await figure.answer()
             except (QueueUnavailable, StoreUnavailable, asyncio.TimeoutError):
                 continue
         return web.Response(text=METRICS.text(), content_type="text/plain")
