@@ -16,8 +16,7 @@ from courier.settings import SETTINGS
 STREAM, GROUP = "messages", "workers"
 REMEMBER = 3600  # ids are unique in the database too; this only spares the worker the work
 DEAD, DEAD_LIMIT = "dead", 1000
-HOLD_OFF = 0.2  # after a call that failed for good: others need not wait for the same
-HOLD_OFF_SLOW = 25.0
+HOLD_OFF = 25.0
 NO_LIMIT = 10**12
 
 # One step, so that an id is either in the stream and remembered, or neither.
@@ -75,8 +74,8 @@ class Queue:
                 self._broken = defects.on("no-reconnect")
                 slow = isinstance(error, (RedisTimeoutError, asyncio.TimeoutError))
                 if self._broken or slow or time.monotonic() > until:
-                    hold_off = HOLD_OFF_SLOW if defects.on("slow-recovery") else HOLD_OFF
-                    self._not_before = time.monotonic() + hold_off
+                    if defects.on("slow-recovery"):  # one call failed, so none is tried for a while
+                        self._not_before = time.monotonic() + HOLD_OFF
                     raise QueueUnavailable(repr(error)) from error
                 await asyncio.sleep(0.02)
 
