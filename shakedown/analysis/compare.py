@@ -18,11 +18,16 @@ MEMORY_FLOOR = 16e6
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def compare_loads(before: LoadResult, after: LoadResult, tolerance: Mapping[str, float]) -> list[Comparison]:
+def compare_loads(
+    before: LoadResult, after: LoadResult, tolerance: Mapping[str, float], disturbance: str = ""
+) -> list[Comparison]:
     """A load against the same load earlier, for every metric that has a tolerance.
 
     Latencies may grow by the tolerance, or by 25 ms if that is more; throughput may fall by the tolerance; the error
     rate may rise by the tolerance in absolute terms.
+
+    Args:
+        disturbance: why something else may have slowed the second load down; then what is slower is inconclusive.
     """
     found = []
     old, new = window_stats(before), window_stats(after)
@@ -47,6 +52,8 @@ def compare_loads(before: LoadResult, after: LoadResult, tolerance: Mapping[str,
             continue
         if first is None or second is None or doubt or samples < needed:
             verdict, reason = Verdict.INCONCLUSIVE, doubt or f"{samples} samples, {needed} needed"
+        elif worse and disturbance and metric != "error_rate":
+            verdict, reason = Verdict.INCONCLUSIVE, disturbance
         else:
             verdict = Verdict.FAILED if worse else Verdict.PASSED
         found.append(Comparison(before.load, metric, unit, first, second, allowed, verdict, samples, reason))

@@ -129,7 +129,9 @@ def _conclude(summary: object, seconds: float, planned: float) -> None:
     mark = verdict.symbol if verdict is not None else "…"
     err.print(f"{seconds:.0f} s in all, {planned:.0f} s planned")
     out.print(paint(word, f"{mark} {word}"))
-    reason = summary.reason  # type: ignore[attr-defined]
+    from shakedown.reports import tidy
+
+    reason = tidy(summary.reason)  # type: ignore[attr-defined]
     for line in reason.split("; ") if word != "passed" else [reason]:
         out.print(f"  {escape(line)}")
     if summary.report:  # type: ignore[attr-defined]

@@ -29,6 +29,7 @@ SETTLED = 0.9
 LOOK_EVERY = 0.2
 HEALTH_DELAY = 2.0  # a health endpoint may take this long to notice
 HEALTH_SHARE = 0.7
+HEALTH_WINDOW = 1.0  # in less time, a few looks would decide
 
 
 @dataclass(slots=True)
@@ -303,7 +304,7 @@ class FaultBench:
         probes = self.session.results.probes(self.session.run_id)
         start, end = (record.applied_at or 0.0) + HEALTH_DELAY, record.revert_asked_at or 0.0
         for service, wanted in experiment.expect.health.items():
-            share = share_unhealthy(probes, service, start, end)
+            share = share_unhealthy(probes, service, start, end) if end - start >= HEALTH_WINDOW else None
             good = share is not None and (share >= HEALTH_SHARE if wanted == "unhealthy" else share <= 1 - HEALTH_SHARE)
             if good:
                 parts.append((Verdict.PASSED, ""))
