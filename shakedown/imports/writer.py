@@ -14,6 +14,7 @@ __all__ = ["write_plan"]
 
 _PLAIN = re.compile(r"[\x20-\x7e\u00a1-\u024f]*")
 _WIDTH = 1 << 20  # one line per value: comments and indentation stay simple
+_GENTLE = 5.0
 _UNNAMED = "imported"
 
 
@@ -63,7 +64,7 @@ def write_plan(draft: Draft, *, allow: bool) -> str:
     lines = [*_head(draft), "version: 1", f"name: {_value(slug(draft.title, _UNNAMED))}", ""]
     lines += [*_services(draft, allow=allow), ""]
     lines += [*_scenario(draft, common), ""]
-    lines += _stages(draft.scenario)
+    lines += _stages(draft.scenario, _rate(draft))
     return "\n".join(lines) + "\n"
 
 
@@ -112,7 +113,7 @@ def _scenario(draft: Draft, common: dict[str, PlanText]) -> list[str]:
     else:
         lines.append("    # Each iteration sends one of the requests below, drawn by `weight` (1 unless given).")
     lines += [
-        "    executor: {type: constant-arrival-rate, rate: 5, duration: 30s, max_vus: 50}",
+        f"    executor: {{type: constant-arrival-rate, rate: {_rate(draft):g}, duration: 30s, max_vus: 50}}",
         "    http:",
         "      target: api.http",
         *([f"      mode: {draft.mode}"] if draft.mode != "sequence" else []),
@@ -156,18 +157,24 @@ def _common_headers(requests: list[DraftRequest]) -> dict[str, PlanText]:
     }
 
 
-def _stages(scenario: str) -> list[str]:
+def _rate(draft: Draft) -> float:
+    """Iterations per second that make about five requests per second: gentle, and enough for a p95 within 15 s."""
+    sent = sum(request.off is None for request in draft.requests)
+    return max(0.2, round(_GENTLE / sent, 1)) if draft.mode == "sequence" else _GENTLE
+
+
+def _stages(scenario: str, rate: float) -> list[str]:
     return [
         "stages:",
         "  baseline:                              # is it well, quietly? If not, the run stops here",
-        f"    scenarios: [{{use: {scenario}, rate: 1, duration: 15s}}]",
+        f"    scenarios: [{{use: {scenario}, rate: {rate:g}, duration: 30s}}]",
         f"    thresholds: [{scenario}.p95 < 1s, {scenario}.error_rate < 1%]",
         "  stress:                                # change: the load that it has to bear",
-        f"    parallel: [{{use: {scenario}, rate: 10, duration: 30s}}]",
+        f"    parallel: [{{use: {scenario}, rate: {4 * rate:g}, duration: 30s}}]",
         f"    thresholds: [{scenario}.p95 < 2s, {scenario}.error_rate < 5%]",
         "  # endurance, faults and recovery: see the README",
         "",
         "profiles:",
         "  smoke:",
-        "    scale: {duration: 0.2}",
+        "    scale: {duration: 0.5}",
     ]

@@ -181,3 +181,17 @@ def test_comments_are_one_printable_line():
     """Line breaks of any kind and controls vanish; long ones are cut."""
     assert comment("a\r\nb\u2028c\x85d\x00e\ufefff") == "a b c def"
     assert len(comment("x" * 500)) == 110
+
+
+@pytest.mark.parametrize(("mode", "count"), [("sequence", 1), ("sequence", 3), ("sequence", 100), ("weighted", 3)])
+def test_a_first_plan_measures_enough_to_judge(tmp_path, mode, count):
+    """Also the shortest stage of the shortest profile makes the 59 samples that a p95 needs."""
+    requests = [DraftRequest(f"r{number}", "get", PlanText("/")) for number in range(count)]
+    path = tmp_path / "plan.yaml"
+    path.write_text(write_plan(Draft("t", "a test", "http://127.0.0.1:1", "s", mode, requests), allow=False))
+    stage = load_plan(path, profile="smoke", environ={}).plan.stages.baseline
+    assert stage is not None
+    (use,) = stage.scenarios
+    assert use.rate is not None
+    assert use.duration is not None
+    assert use.rate * use.duration * (count if mode == "sequence" else 1) >= 59
