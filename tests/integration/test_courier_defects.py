@@ -28,10 +28,7 @@ from tests.conftest import COURIER
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("courier-defects")]
 LIMIT = "services.api.environment.COURIER_QUEUE_LIMIT=50"  # within a test's reach
-try:
-    defects = pytest.mark.defects  # long: not in the default run
-except pytest.fail.Exception:  # the marker is not declared: then nobody asked for them
-    defects = pytest.mark.skip(reason="long; declare the marker `defects` to run them")
+defects = pytest.mark.defects  # long: not in the default run
 GONE = 0  # the status of a request that got no answer within its time
 
 
