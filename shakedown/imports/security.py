@@ -25,7 +25,7 @@ def secure(request: DraftRequest, requirements: object, schemes: object, referen
     for name in first:
         scheme = references.node(known.get(name))
         kind, place = str(scheme.get("type", "")), str(scheme.get("in", ""))
-        token = f"{name[:40]}_TOKEN"
+        token = name[:40] if name[:40].lower().endswith("token") else f"{name[:40]}_TOKEN"
         if kind == "http" and str(scheme.get("scheme", "")).lower() == "basic":
             variable = vault.variable(token, name, f"base64 of user:password, for `{name}`")
             request.headers["Authorization"] = compose("Basic ", variable)
