@@ -172,10 +172,9 @@ class AbortWatch:
             load = self._loads[label]
             low = max(load.seconds.start, watched.pending.get(label, load.seconds.start) // 1 - watched.longest)
             load.seconds.end = load.total.end = now
-            recent[label] = replace(
-                load.seconds,
-                buckets={key: bucket for key, bucket in load.seconds.buckets.items() if key.second >= low // 1},
-            )
+            every = load.seconds.buckets if watched.longest else {}  # without a window, the totals say it all
+            buckets = {key: bucket for key, bucket in every.items() if key.second >= low // 1}
+            recent[label] = replace(load.seconds, buckets=buckets)
             spans[label] = [(low, now)]
             watched.pending[label] = latest
         evidence = Evidence(loads=recent, tags=self._tags, spans=spans, baseline=self._baseline)
@@ -255,5 +254,5 @@ def settle_abort(judged: ThresholdResult, breach: ThresholdResult, loads: Sequen
     """
     doubtful = any(load.generator.starved or load.counts.problems() for load in loads)
     if doubtful and judged.verdict is not Verdict.FAILED:
-        return replace(judged, reason=f"{judged.reason}; {breach.reason}")
+        return replace(judged, reason=f"{judged.reason}, {breach.reason}")
     return breach

@@ -95,7 +95,7 @@ class Evaluation:
             limit = comparison.factor * base + comparison.limit
             relation = f"limit {shown(limit, comparison.unit)} = {relation}"
         verdict, doubt = compare(comparison.op, measured, limit)
-        why = "; ".join(part for part in (doubt, relation) if part)
+        why = ", ".join(part for part in (doubt, relation) if part)
         return Judged(verdict, comparison, measured.value, limit, measured.samples, why, request)
 
     def _baseline(self, comparison: Comparison, request: str | None) -> tuple[float | None, str]:
@@ -220,7 +220,7 @@ class Evaluation:
             return Judged(Verdict.INCONCLUSIVE, comparison, None, comparison.limit, 0, f"`{label}` was not measured")
         names = [
             name
-            for name in self._evidence.requests_of(label)
+            for name in self._known(label)
             if all(self._requests(item, name) for item in comparisons_of(expression))
         ]
         if not names:
@@ -237,6 +237,12 @@ class Evaluation:
             listing = ", ".join(others[:LISTED]) + (", …" if len(others) > LISTED else "")
             why += f" (and {listing})"
         return replace(chosen, verdict=verdict, why=f"{why}: {chosen.why}" if chosen.why else why)
+
+    def _known(self, label: str) -> list[str]:
+        """The requests of a load."""
+        if self._live is not None and label not in self._evidence.tags:
+            return sorted({key.request for key in self._live.totals[label].buckets})
+        return self._evidence.requests_of(label)
 
     # ----------------------------------------------------------------------------------------------------------- windows
     def _spans(self, expression: Windowed) -> Sequence[Span]:
@@ -322,7 +328,8 @@ class Evaluation:
             default=0,
         )  # fmt: skip
         if verdict is Verdict.PASSED:
-            return replace(chosen, why=join(f"never broken for more than {longest} s in a row", chosen.why))
+            said = f"never broken for more than {longest} s in a row" if longest else "not broken in any second"
+            return replace(chosen, why=join(said, chosen.why))
         if verdict is Verdict.INCONCLUSIVE:
             missing = sum(judged.verdict is Verdict.INCONCLUSIVE for seconds in stretches for _, judged in seconds)
             why = f"{missing} of {sum(map(len, stretches))} seconds could not be judged"

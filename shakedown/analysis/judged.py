@@ -124,4 +124,4 @@ def decisive(parts: Sequence[Judged], verdict: Verdict) -> Judged:
             + (f" ({part.why})" if part.why else "")
             for part in alike
         ]
-    return replace(chosen, verdict=verdict, why="; ".join(words[:LISTED]))
+    return replace(chosen, verdict=verdict, why=", ".join(words[:LISTED]))

@@ -146,7 +146,11 @@ def _value(text: str, wanted: str | None, metric: str) -> tuple[float, str]:
     if wanted == "/s" and per_second != text:
         plain = number(per_second)
     if plain is None and wanted is None:
-        close = difflib.get_close_matches(metric, ("p50", "p90", "p95", "p99", *LOAD_METRICS, *SUITE_METRICS), n=1)
+        close = (
+            ["max"]
+            if metric == "p100"
+            else difflib.get_close_matches(metric, ("p50", "p90", "p95", "p99", *LOAD_METRICS, *SUITE_METRICS), n=1)
+        )
         meant = f"; did you mean `{close[0]}`?" if close else ""
         raise ValueError(
             f"no such metric: `{metric}`; a Prometheus series is compared with a number, not with {text!r}{meant}"

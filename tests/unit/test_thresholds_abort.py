@@ -246,7 +246,7 @@ def test_what_a_breach_comes_to_in_the_end():
     judged = judge(breach.threshold, Evidence(loads={"a": result}))
     settled = settle_abort(judged, breach.result, [result])
     assert settled.verdict is Verdict.INCONCLUSIVE
-    assert "no CPU; stopped" in settled.reason
+    assert "no CPU, stopped" in settled.reason
 
 
 CALLS = st.lists(
