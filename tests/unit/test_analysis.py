@@ -287,3 +287,21 @@ def test_a_busy_machine_is_not_the_services_fault():
     assert disturbed(cpu(0.6, 0.5), cpu(1.9, 1.8), ["api"], 2) == ""  # it is the service itself
     reason = disturbed(cpu(0.6, 0.5), cpu(1.9, 0.5), ["api"], 2)
     assert "70 % of the machine, 5 % before" in reason
+
+
+@pytest.mark.parametrize(
+    ("slow", "verdict"), [(0, Verdict.PASSED), (1, Verdict.PASSED), (3, Verdict.INCONCLUSIVE), (6, Verdict.FAILED)]
+)
+def test_one_hiccup_is_not_a_lasting_state(slow, verdict):
+    """A percentile that one slow second moved is no failure; what is slow for most of the time is."""
+
+    def seconds(slow_ones):
+        result = load([0.01] * 40)
+        for second in range(1, 10):
+            other = load([0.3 if second <= slow_ones else 0.01] * 40, second=second)
+            result.buckets.update(other.buckets)
+        return result
+
+    found = compare_loads(seconds(0), seconds(slow), {"p95": 1.0})[0]
+    assert found.verdict is verdict
+    assert found.after == pytest.approx(0.3 if slow else 0.01, rel=0.01)
