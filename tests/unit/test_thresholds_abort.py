@@ -275,3 +275,25 @@ def test_what_comes_in_later_never_turns_a_breach(calls, text):
     if breach is not None:
         result = whole(calls, breach.at)
         assert judge(breach.threshold, Evidence(loads={"a": result})).verdict is Verdict.FAILED
+
+
+def test_windows_of_a_running_load_are_whole():
+    """A load that began between two seconds is not judged on its first three as if they were two."""
+    calls = [
+        *[Call(n / 10, 0.01, Outcome.FAILED) for n in range(5)],
+        Call(1.0, 0.01),
+        Call(2.0, 0.01),
+        *every(1, 0.01, 3, 9),
+    ]
+    assert run("a.error_rate < 60% over 2s abort", calls, 9) is None
+
+
+def test_what_is_in_flight_may_yet_be_quick():
+    """Seventy slow answers are in, three thousand quick ones under way: the percentile may still hold."""
+    calls = [*[Call(n / 1000, 2.0) for n in range(70)], *[Call(2.2, 0.9) for _ in range(3000)]]
+    assert run("a.p95 < 1s abort", calls, 6) is None
+
+
+def test_a_load_that_has_not_begun_to_send_is_not_judged():
+    """Before the first request there is no throughput to be too low."""
+    assert run("a.throughput > 1 abort", [Call(6.0, 0.01)], 6) is None

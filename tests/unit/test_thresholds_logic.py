@@ -443,3 +443,19 @@ def test_each_request_against_its_own_baseline():
     assert result.verdict is F
     assert "request `x`" in result.reason
     assert of("a.y.p95 < 2 * baseline over 2s", now, baseline=before).verdict is P
+
+
+@pytest.mark.parametrize("edge", [0, 5])
+def test_a_window_cut_short_breaks_by_itself(edge):
+    """A breach in the first or last second alone counts under `within`, though every whole window holds."""
+    seconds = [[0.1] * 60 for _ in range(6)]
+    seconds[edge][:4] = [2.0] * 4
+    assert of("a.p95 < 1s over 2s", steady(seconds)).verdict is P
+    result = of("a.p95 < 1s within 2s", steady(seconds))
+    assert result.verdict is F
+    assert f"first broke from {edge} s to {edge + 1} s" in result.reason
+
+
+def test_windows_begin_where_the_experiments_window_does():
+    """A breach before it is not its own."""
+    assert of("a.p95 < 1s over 2s", steady([[2.0] * 60] * 5 + [[0.1] * 60] * 5), start=5.0, end=10.0).verdict is P
