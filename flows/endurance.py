@@ -36,6 +36,8 @@ def endurance(run_id: str) -> State[Any]:
                     run_tests(run_id, "endurance", use, repetition)
             read_resources(run_id, repetition, stage.settle)
             progress_of(session).enter("endurance", repetition, stage.repeat)
+            if session.aborts is not None and session.aborts.breached:
+                break
         extra = judge_repetitions(session, stage)
         # Suites are judged over all repetitions, by how many tests were flaky.
         loads = [use for use in stage.run if isinstance(use, UseScenario)]

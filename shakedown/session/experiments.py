@@ -54,6 +54,8 @@ class FaultBench:
         """
         self.handle = prepare_load(self.session, self.stage.load, "faults", until_stopped=True)
         self.handle.start()
+        if self.session.aborts is not None:
+            self.session.aborts.begin(self.handle)
         begun = self.session.clock.now()
         self.session.say("fault", "", f"steady load for {format_duration(self.stage.warm_up)}")
         self._sleep(self.stage.warm_up + SETTLED)
@@ -150,6 +152,8 @@ class FaultBench:
 
     def _unsteady(self) -> str | None:
         """Why no fault may be injected now: what came after could not be told from what was before."""
+        if self.session.aborts is not None and self.session.aborts.breached:
+            return f"the load was ended by {self.session.aborts.breached[0].text}"
         if self.steady is None:
             return "no steady state was learned"
         if self.steady.problem:

@@ -143,17 +143,17 @@ def judge_stage(
     texts: Sequence[str],
     *,
     extra: Sequence[tuple[Verdict, str]] = (),
-    aborted: Sequence[ThresholdResult] = (),
 ) -> StageOutcome:
     """Judge a stage by its thresholds, the defaults for what has none, and whatever else it found.
 
     Args:
         extra: further verdicts with their reasons.
-        aborted: thresholds that ended their load before its time.
     """
     loads = [load for load in session.loads if load.stage == stage]
     every = [*texts, *default_thresholds(uses, texts)]
-    results = judge_thresholds(session, stage, every, loads=loads, aborted=aborted)
+    results = judge_thresholds(
+        session, stage, every, loads=loads, aborted=session.aborts.breached if session.aborts else ()
+    )
     suites = [result for result in session.suites if result.stage == stage]
     for finding in failing_tests(suites):
         if stage != "endurance":  # there, flaky tests are judged over all repetitions

@@ -38,6 +38,8 @@ def measure_load(session: Session, use: UseScenario, stage: str, repetition: int
     session.check_stop()
     handle = prepare_load(session, use, stage, repetition)
     handle.start()
+    if session.aborts is not None:
+        session.aborts.begin(handle)
     return finish_load(session, handle)
 
 
