@@ -17,7 +17,7 @@ from tasks.suites import run_tests
 __all__ = ["baseline"]
 
 
-@flow(name="baseline", validate_parameters=False)
+@flow(name="baseline", flow_run_name="{run_id}", validate_parameters=False)
 def baseline(run_id: str) -> State[Any]:
     """Health, then each suite, then each load, one after another."""
     session = current(run_id)

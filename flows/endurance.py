@@ -11,13 +11,14 @@ from shakedown.session import current
 from shakedown.session.endurance import judge_repetitions
 from shakedown.session.judging import judge_stage
 from shakedown.session.live import StageOutcome
+from tasks.artifacts import progress_of
 from tasks.load import run_load
 from tasks.suites import read_resources, run_tests
 
 __all__ = ["endurance"]
 
 
-@flow(name="endurance", validate_parameters=False)
+@flow(name="endurance", flow_run_name="{run_id}", validate_parameters=False)
 def endurance(run_id: str) -> State[Any]:
     """Repeat all parts one after another; read every resource at the same point of each repetition."""
     session = current(run_id)
@@ -34,6 +35,9 @@ def endurance(run_id: str) -> State[Any]:
                 else:
                     run_tests(run_id, "endurance", use, repetition)
             read_resources(run_id, repetition, stage.settle)
+            progress_of(session).enter("endurance", repetition, stage.repeat)
+            if session.aborts is not None and session.aborts.breached:
+                break
         extra = judge_repetitions(session, stage)
         # Suites are judged over all repetitions, by how many tests were flaky.
         loads = [use for use in stage.run if isinstance(use, UseScenario)]

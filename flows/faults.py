@@ -10,12 +10,13 @@ from shakedown.session import current
 from shakedown.session.experiments import bench_of
 from shakedown.session.judging import judge_stage
 from shakedown.session.live import StageOutcome
+from tasks.artifacts import progress_of
 from tasks.faults import run_experiment, warm_up
 
 __all__ = ["faults"]
 
 
-@flow(name="faults", validate_parameters=False)
+@flow(name="faults", flow_run_name="{run_id}", validate_parameters=False)
 def faults(run_id: str) -> State[Any]:
     """Steady load; each experiment; then judge them on everything that was measured."""
     session = current(run_id)
@@ -24,8 +25,10 @@ def faults(run_id: str) -> State[Any]:
         bench = bench_of(session)
         try:
             warm_up(run_id)
-            for experiment in bench.stage.experiments:
+            experiments = bench.stage.experiments
+            for done, experiment in enumerate(experiments, start=1):
                 run_experiment(run_id, experiment)
+                progress_of(session).enter("faults", done, len(experiments))
             bench.finish()
         finally:
             bench.close()

@@ -6,13 +6,15 @@
                            └─ failed: the rest is skipped
 """
 
+import os
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
-from pydantic import BaseModel
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
 
 from flows.baseline import baseline
 from flows.endurance import endurance
@@ -27,18 +29,21 @@ from shakedown.session import RunOptions, Session
 from shakedown.session.judging import run_verdict
 from shakedown.session.live import STAGES
 from shakedown.verdict import Verdict, exit_code
+from tasks.artifacts import progress_of
 from tasks.report import render_report
 from tasks.services import start_services, stop_services
 
-__all__ = ["RunSummary", "pipeline"]
+__all__ = ["RunNotPassed", "RunSummary", "pipeline"]
 
 _FLOWS = {"baseline": baseline, "stress": stress, "endurance": endurance, "faults": faults, "recovery": recovery}
 
 
-class RunSummary(BaseModel):
+@dataclass(eq=False)
+class RunSummary:
     """How a run ended.
 
     Attributes:
+        verdict: None when it was interrupted.
         report: the path of report.md; None when nothing could be rendered.
         exit_code: what a command that ran it should end with.
     """
@@ -50,38 +55,58 @@ class RunSummary(BaseModel):
     exit_code: int
 
 
-@flow(name="shakedown", description="Baseline, stress, endurance, faults and recovery of a plan, with one verdict")
+class RunNotPassed(RunSummary, Exception):  # noqa: N818  # not an error: the run said what it was asked to find out
+    """How a run ended that did not pass: what Prefect raises in a flow that called `pipeline`, and logs."""
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.reason}" if self.verdict is not None else self.reason
+
+    def __reduce__(self) -> tuple[type["RunNotPassed"], tuple[Any, ...]]:
+        return type(self), astuple(self)
+
+
+def _run_name() -> str:
+    """`courier smoke`: what the UI lists a run as."""
+    parameters = flow_run.parameters
+    plan = Path(str(parameters.get("plan", "")))
+    name = plan.resolve().parent.name if plan.stem == "plan" else plan.stem
+    return " ".join(filter(None, [name, parameters.get("profile")])) or "run"
+
+
+@flow(
+    name="shakedown",
+    flow_run_name=_run_name,
+    description="Baseline, stress, endurance, faults and recovery of a plan, with one verdict",
+)
 def pipeline(
     plan: str = "examples/courier/plan.yaml",
     profile: str | None = None,
-    overrides: list[str] | None = None,
-    root: str = ".shakedown",
+    overrides: tuple[str, ...] = (),
+    root: str | None = None,
     seed: int | None = None,
 ) -> State[Any]:
     """Run a plan.
 
     Args:
-        plan: the plan's file.
-        profile: one of the plan's profiles, such as smoke or nightly.
-        overrides: changes such as `stages.stress.parallel.0.rate=50`.
-        root: the folder for results.
-        seed: makes schedules and data repeatable; each run draws its own by default.
+        plan: The plan, a YAML file; relative to the project's folder.
+        profile: One of the plan's profiles, such as `smoke` or `nightly`; None runs the plan as it stands.
+        overrides: Changes to the plan, each like `stages.stress.parallel.0.rate=50`.
+        root: The folder for results; None takes the worker's `SHAKEDOWN_ROOT`, or else `.shakedown` in the project.
+        seed: Makes schedules and data repeatable; None draws a new one.
     """
-    options = RunOptions(Path(plan), profile, tuple(overrides or ()), Path(root), seed)
+    folder = Path(root or os.environ.get("SHAKEDOWN_ROOT") or ".shakedown")
+    options = RunOptions(Path(plan), profile, overrides, folder, seed)
     try:
         summary = _run(options)
     except PlanError as error:
-        summary = RunSummary(
-            run_id=None, verdict=Verdict.ERROR, reason=str(error), report=None, exit_code=ExitCode.USAGE
-        )
+        summary = RunNotPassed(None, Verdict.ERROR, str(error), None, ExitCode.USAGE)
     except ShakedownError as error:
-        summary = RunSummary(
-            run_id=None, verdict=Verdict.ERROR, reason=str(error), report=None, exit_code=error.exit_code
-        )
-    name = str(summary.verdict or "interrupted").capitalize()
+        summary = RunNotPassed(None, Verdict.ERROR, str(error), None, error.exit_code)
     if summary.verdict is Verdict.PASSED:
-        return Completed(message=summary.reason, name=name, data=summary)
-    return Failed(message=f"{name}: {summary.reason}", name=name, data=summary)
+        return Completed(message=summary.reason, name="Passed", data=summary)
+    if summary.verdict is None:
+        return Cancelled(message=summary.reason, data=summary)
+    return Failed(message=summary.reason, name=str(summary.verdict).capitalize(), data=summary)
 
 
 def _run(options: RunOptions) -> RunSummary:
@@ -111,6 +136,7 @@ def _run(options: RunOptions) -> RunSummary:
 
 
 def _stages(session: Session) -> None:
+    progress = progress_of(session)
     start_services(session.run_id)
     stopped = ""
     for name in STAGES:
@@ -119,10 +145,12 @@ def _stages(session: Session) -> None:
         elif stopped:
             session.skip_stage(name, stopped)
         else:
+            progress.enter(name)
             _FLOWS[name](session.run_id, return_state=True)
             session.check_stop()
             if name == "baseline" and session.outcomes[-1].verdict is not Verdict.PASSED:
                 stopped = f"the baseline {session.outcomes[-1].verdict}: under load nothing could be learned"
+    progress.finish("every stage is over")
 
 
 def _skip_rest(session: Session, reason: str) -> None:
@@ -146,7 +174,8 @@ def _close(session: Session, verdict: Verdict | None, reason: str, code: int, pr
     except ShakedownError as error:
         session.say("warning", "", str(error))
     session.close(status=status, verdict=verdict, reason=reason, code=ExitCode(code))
-    return RunSummary(run_id=session.run_id, verdict=verdict, reason=reason, report=report, exit_code=code)
+    kind = RunSummary if verdict is Verdict.PASSED else RunNotPassed
+    return kind(session.run_id, verdict, reason, report, code)
 
 
 def _clean_up_after_the_dead(root: Path) -> None:

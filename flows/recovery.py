@@ -15,7 +15,7 @@ from tasks.recovery import check_ledger, check_leftovers, compare_baseline
 __all__ = ["recovery"]
 
 
-@flow(name="recovery", validate_parameters=False)
+@flow(name="recovery", flow_run_name="{run_id}", validate_parameters=False)
 def recovery(run_id: str) -> State[Any]:
     """The baseline again and compared; every ledger; nothing of ours left."""
     session = current(run_id)

@@ -9,6 +9,7 @@ from prefect.states import Completed, Failed
 from flows.signals import stop_on_signals
 from shakedown.errors import Interrupted, ShakedownError
 from shakedown.session import current
+from shakedown.session.aborting import watch_stage
 from shakedown.session.live import StageOutcome, stage_error
 from shakedown.verdict import Verdict
 
@@ -26,6 +27,7 @@ def carry_through(run_id: str, name: str, body: Callable[[], StageOutcome]) -> S
     """
     session = current(run_id)
     session.begin_stage(name)
+    session.aborts = watch_stage(session, name)
     try:
         with stop_on_signals(session.stop):
             outcome = body()

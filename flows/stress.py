@@ -29,7 +29,7 @@ def _start(run_id: str, use: Use, texts: list[str]) -> PrefectFuture[Any]:
     return run_load.submit(run_id, "stress", use)
 
 
-@flow(name="stress", validate_parameters=False, task_runner=_PARALLEL)  # type: ignore[arg-type]  # Prefect's own runner, invariant in its future
+@flow(name="stress", flow_run_name="{run_id}", validate_parameters=False, task_runner=_PARALLEL)  # type: ignore[arg-type]  # Prefect's own runner, invariant in its future
 def stress(run_id: str) -> State[Any]:
     """Start every part at once, wait for all."""
     session = current(run_id)

@@ -6,7 +6,7 @@ load      one load
 suites    one execution of a suite
 faults    one experiment
 recovery  comparison, ledgers, leftovers
-judge     a stage's verdict
-report    the report, and its artifacts
+report    the report
+artifacts what a run leaves in Prefect's UI
 ========  ==================================================================
 """

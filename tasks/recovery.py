@@ -10,7 +10,7 @@ from shakedown.verdict import Verdict
 __all__ = ["check_ledger", "check_leftovers", "compare_baseline"]
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="compare with baseline", cache_policy=NO_CACHE)
 def compare_baseline(run_id: str) -> list[tuple[Verdict, str]]:
     """Compare with the baseline."""
     session = current(run_id)
@@ -25,7 +25,7 @@ def check_ledger(run_id: str, name: str) -> tuple[Verdict, str]:
     return judge_ledger(session, read_ledger(session, name))
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="leftovers", cache_policy=NO_CACHE)
 def check_leftovers(run_id: str) -> list[tuple[Verdict, str]]:
     """Look for what faults left behind."""
     return look_for_leftovers(current(run_id))

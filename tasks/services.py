@@ -9,13 +9,13 @@ from shakedown.session import current
 __all__ = ["check_health", "start_services", "stop_services"]
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="start services", cache_policy=NO_CACHE)
 def start_services(run_id: str) -> None:
     """Start every service and wait until it is healthy."""
     current(run_id).start_system()
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="health", cache_policy=NO_CACHE)
 def check_health(run_id: str) -> int:
     """Look at every service once; how many there are.
 
@@ -30,7 +30,7 @@ def check_health(run_id: str) -> int:
     return len(looks)
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="stop services", cache_policy=NO_CACHE)
 def stop_services(run_id: str) -> list[str]:
     """Stop and remove everything; what could not be removed."""
     return current(run_id).stop_system()

@@ -16,7 +16,7 @@ def run_tests(run_id: str, stage: str, use: UseSuite, repetition: int = 1) -> in
     return len(measure_suite(current(run_id), use, stage, repetition).outcomes)
 
 
-@task(task_run_name="resources {repetition}", cache_policy=NO_CACHE)
+@task(task_run_name="resources after repetition {repetition}", cache_policy=NO_CACHE)
 def read_resources(run_id: str, repetition: int, settle: float) -> int:
     """Read every resource at the end of a repetition; the number of readings."""
     return len(read_cycle(current(run_id), repetition, settle))

@@ -15,6 +15,13 @@ ROOT = Path(__file__).parent.parent
 COURIER = ROOT / "examples" / "courier" / "plan.yaml"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the tests."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="write golden files anew instead of comparing with them"
+    )
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No setting of the developer's reaches a test."""

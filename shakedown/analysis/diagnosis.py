@@ -146,7 +146,7 @@ def ledger_findings(result: LedgerResult, experiments: Sequence[ExperimentRecord
                 f"{result.lost} of {result.acknowledged} acknowledged writes in `{result.ledger}` were lost",
                 "writes are acknowledged before they are stored (lost writes)",
                 (
-                    *_when(lost, experiments),
+                    *_when(lost, result.lost, experiments),
                     *(f"{fault.key}, sent at {fault.sent_at:.2f} s: {fault.detail}" for fault in lost[:SHOWN]),
                 ),
                 "acknowledge a write only after it is stored where it survives a crash",
@@ -161,7 +161,7 @@ def ledger_findings(result: LedgerResult, experiments: Sequence[ExperimentRecord
                 f"{result.duplicated} of {result.acknowledged} acknowledged writes in `{result.ledger}` are there more than once",
                 "a retry stores again what the first attempt had stored (duplicate writes)",
                 (
-                    *_when(double, experiments),
+                    *_when(double, result.duplicated, experiments),
                     *(f"{fault.key}, sent at {fault.sent_at:.2f} s: {fault.detail}" for fault in double[:SHOWN]),
                 ),
                 "make the write idempotent by its key",
@@ -171,8 +171,8 @@ def ledger_findings(result: LedgerResult, experiments: Sequence[ExperimentRecord
     return findings
 
 
-def _when(faults: Sequence[LedgerFault], experiments: Sequence[ExperimentRecord]) -> list[str]:
-    """How many of the faults fell into which experiment."""
+def _when(faults: Sequence[LedgerFault], total: int, experiments: Sequence[ExperimentRecord]) -> list[str]:
+    """How many of the listed faults, of `total`, fell into which experiment."""
     lines, outside = [], len(faults)
     for record in experiments:
         if record.applied_at is None or record.reverted_at is None:
@@ -183,6 +183,8 @@ def _when(faults: Sequence[LedgerFault], experiments: Sequence[ExperimentRecord]
             lines.append(f"{inside} were sent during `{record.name}`")
     if outside and faults:
         lines.append(f"{outside} were sent outside any fault")
+    if total > len(faults):  # the ledger lists no more of them
+        lines = [f"of the first {len(faults)}, {line}" for line in lines]
     return lines
 
 

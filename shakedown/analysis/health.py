@@ -14,8 +14,15 @@ SMOOTH = 5  # slots on either side: half a second, so that one lucky answer does
 
 
 def share_unhealthy(probes: Sequence[ProbeResult], service: str, start: float, end: float) -> float | None:
-    """The share of looks begun in [start, end) that found the service unhealthy; None when there was no look."""
-    looks = [probe.healthy for probe in probes if probe.service == service and start <= probe.at < end]
+    """The share of looks within [start, end), from their begin to their answer, that found the service unhealthy.
+
+    None when there was no look. One that was answered later tells of what came after the window.
+    """
+    looks = [
+        probe.healthy
+        for probe in probes
+        if probe.service == service and start <= probe.at and probe.at + probe.latency <= end
+    ]
     return looks.count(False) / len(looks) if looks else None
 
 

@@ -3,7 +3,8 @@
 ========  ==================================================================
 app       the commands and their options; imports nothing heavy
 run       `run`: the pipeline, with live progress
-show      `runs`, `report`, `validate`, `schema`, `init`
+show      `runs`, `report`, `validate`, `schema`
+init      `init`: a first plan, also from OpenAPI, HAR and curl
 machine   `doctor`, `cleanup`
 console   lines and tables on a terminal and elsewhere
 ========  ==================================================================

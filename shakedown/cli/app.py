@@ -1,6 +1,9 @@
 """The commands and their options. Every command imports what it needs itself, so that `--help` is quick."""
 
+import io
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +32,7 @@ Overrides = Annotated[
 Root = Annotated[Path, typer.Option("--root", envvar="SHAKEDOWN_ROOT", help="The folder for results.")]
 RunName = Annotated[str, typer.Argument(help="A run, the beginning of its name, or `last`.")]
 ROOT = Path(".shakedown")
+BROKEN_PIPE = 141
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -85,9 +89,11 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The folder to write to; by default the run's own.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print summary.json instead.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print summary.json instead; writes files only with --out.")
+    ] = False,
 ) -> None:
-    """Render a run's report again, from the database, and print where it is."""
+    """Render a run's report again, from the database, and print where it is. Ends with 0 whatever the run's verdict."""
     from shakedown.cli.show import render
 
     render(run, root, out, as_json=json)
@@ -118,23 +124,70 @@ def schema() -> None:
 
 
 @app.command()
-def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("shakedown.yaml")) -> None:
-    """Write a plan to begin with."""
-    from shakedown.cli.show import write_starter
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("shakedown.yaml"),
+    openapi: Annotated[Path | None, typer.Option(help="From an OpenAPI 3 document (JSON or YAML).")] = None,
+    har: Annotated[Path | None, typer.Option(help="From a browser's recording (HAR).")] = None,
+    curl: Annotated[list[str] | None, typer.Option(help="From a curl command, quoted. May be repeated.")] = None,
+    url: Annotated[str | None, typer.Option(help="The service's address, instead of the source's.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Only what this regular expression finds: GET /path, name, tag.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Of a recording: this host; by default the most frequent.")] = None,
+    limit: Annotated[int, typer.Option(help="Most requests to write.", min=1, max=1000)] = 100,
+    static: Annotated[bool, typer.Option("--static", help="Of a recording: scripts and pictures too.")] = False,
+    all_methods: Annotated[bool, typer.Option("--all-methods", help="Write DELETE requests, not as comments.")] = False,
+    allow: Annotated[bool, typer.Option("--allow", help="Allow load on a host that is not this machine.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Write a plan to begin with: plain, or from what is there already."""
+    from shakedown.cli.init import write_first_plan
+    from shakedown.imports import ImportOptions
 
-    write_starter(path)
+    options = ImportOptions(
+        url=url, only=only, host=host, all_methods=all_methods, static=static, allow=allow, limit=limit
+    )
+    write_first_plan(path, openapi=openapi, har=har, curl=curl or [], options=options, force=force)
 
 
 def main() -> None:
-    """The entry point: a mistake of the user's never shows a traceback."""
+    """The entry point: a mistake of the user's never shows a traceback, and nothing but a verdict ends with 0, 1 or 3."""
+    for stream in (sys.stdout, sys.stderr):  # what a terminal's encoding lacks is shown as its escape
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except SystemExit as end:
+        if end.code == int(ExitCode.FAILED) and _reader_is_gone():
+            sys.exit(BROKEN_PIPE)
+        raise
     except ShakedownError as error:
         from shakedown.cli.console import fail
 
         fail(error)
     except KeyboardInterrupt:
         sys.exit(int(ExitCode.INTERRUPTED))
-    except BrokenPipeError:  # the reader of our output went away
-        sys.stderr.close()
-        sys.exit(0)
+    except BrokenPipeError:  # the reader of our output went away: the exit code that a shell gives to SIGPIPE
+        _give_up_output()
+        sys.exit(BROKEN_PIPE)
+    except OSError as error:
+        _give_up_output()
+        sys.stderr.write(f"error: {error}\nhint: if this is the output itself, free some space where it goes\n")
+        sys.exit(int(ExitCode.COULD_NOT_RUN))
+    except Exception:  # noqa: BLE001 - ours, and told whole; Python's own exit code for it would say `failed`
+        traceback.print_exc()
+        sys.exit(int(ExitCode.COULD_NOT_RUN))
+
+
+def _reader_is_gone() -> bool:
+    """Whether a library ended us with 1 for a closed pipe, which would read as the verdict `failed`."""
+    console = sys.modules.get("shakedown.cli.console")
+    return type(sys.stdout).__name__ == "PacifyFlushWrapper" or (console is not None and console.out.quiet)
+
+
+def _give_up_output() -> None:
+    """What is still buffered goes nowhere, or Python's own last flush would fail once more and change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

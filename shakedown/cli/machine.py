@@ -1,6 +1,7 @@
 """`cleanup` and `doctor`."""
 
 import sys
+import textwrap
 from pathlib import Path
 
 from rich.markup import escape
@@ -11,6 +12,9 @@ from shakedown.guard import cleanup, find_engine
 from shakedown.session.doctor import examine_machine
 
 __all__ = ["clean_up", "examine"]
+
+WIDTH = 79
+INDENT = "    "
 
 
 def clean_up(root: Path, run: str | None) -> None:
@@ -40,7 +44,8 @@ def examine(root: Path) -> None:
         mark = "[green]✓[/]" if finding.ok else "[yellow]✗[/]"
         out.print(f"{mark} {escape(finding.what)}: {escape(finding.found)}")
         if not finding.ok:
-            out.print(f"    {escape(finding.means)}")
+            means = textwrap.wrap(finding.means, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+            out.print(escape("\n".join(means)))
             essential &= not finding.essential
     if not essential:
         sys.exit(int(ExitCode.COULD_NOT_RUN))

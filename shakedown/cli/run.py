@@ -17,6 +17,7 @@ from shakedown.session.progress import Progress, listen
 __all__ = ["run_plan"]
 
 PLAIN_EVERY = 5.0
+SERVER_START_LIMIT = 120  # seconds: on a busy machine Prefect's server takes its time
 _MARKS = {
     "stage": "▸",
     "service": "·",
@@ -77,6 +78,7 @@ def run_plan(
     )
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(SERVER_START_LIMIT))
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
         os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
@@ -103,9 +105,16 @@ def run_plan(
 def _call(
     pipeline: object, kind: type, plan: Path, profile: str | None, overrides: list[str], root: Path, seed: int | None
 ) -> object:
-    state = pipeline(  # type: ignore[operator]
-        plan=str(plan), profile=profile, overrides=list(overrides), root=str(root), seed=seed, return_state=True
-    )
+    try:
+        state = pipeline(  # type: ignore[operator]
+            plan=str(plan), profile=profile, overrides=list(overrides), root=str(root), seed=seed, return_state=True
+        )
+    except RuntimeError as error:
+        if "API server" not in str(error):
+            raise
+        raise ShakedownError(
+            f"Prefect's server cannot be used: {error}", hint="run it again with --verbose, or set PREFECT_API_URL"
+        ) from error
     summary = state.result(raise_on_failure=False)
     if isinstance(summary, kind):
         return summary
@@ -120,7 +129,9 @@ def _conclude(summary: object, seconds: float, planned: float) -> None:
     mark = verdict.symbol if verdict is not None else "…"
     err.print(f"{seconds:.0f} s in all, {planned:.0f} s planned")
     out.print(paint(word, f"{mark} {word}"))
-    reason = summary.reason  # type: ignore[attr-defined]
+    from shakedown.reports import tidy
+
+    reason = tidy(summary.reason)  # type: ignore[attr-defined]
     for line in reason.split("; ") if word != "passed" else [reason]:
         out.print(f"  {escape(line)}")
     if summary.report:  # type: ignore[attr-defined]

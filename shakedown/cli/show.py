@@ -1,19 +1,27 @@
-"""`validate`, `runs`, `report`, `schema`, `init`."""
+"""`validate`, `runs`, `report`, `schema`."""
 
 import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
 
 from shakedown.cli.console import err, out, paint
-from shakedown.errors import UsageError
-from shakedown.plan import json_schema, load_plan, planned_durations, starter_plan
+from shakedown.errors import StoreError, UsageError
+from shakedown.plan import json_schema, load_plan, planned_durations
 from shakedown.units import format_duration
+from shakedown.verdict import Verdict
 
-__all__ = ["list_runs", "print_schema", "render", "validate_plan", "write_starter"]
+if TYPE_CHECKING:
+    from shakedown.results import Results, RunInfo
+
+__all__ = ["list_runs", "print_schema", "render", "validate_plan"]
+
+LONGEST_PROFILE = 20
+NO_RUN = "there is no run yet"
+HOW_TO_RUN = "`shakedown run PLAN` makes one"
 
 
 def validate_plan(plan: Path, profile: str | None, overrides: list[str]) -> None:
@@ -22,62 +30,103 @@ def validate_plan(plan: Path, profile: str | None, overrides: list[str]) -> None
     planned = planned_durations(loaded.plan)
     out.print(f"{escape(str(plan))}: no errors")
     parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in planned.items())
+    count = len(loaded.plan.services)
     out.print(
-        f"{len(loaded.plan.services)} services; planned: {parts}; {format_duration(sum(planned.values()))} in all"
+        f"{count} service{'s' if count != 1 else ''}; planned: {parts}; {format_duration(sum(planned.values()))} in all"
     )
 
 
 def list_runs(root: Path, limit: int) -> None:
-    """The newest runs."""
-    from shakedown.results import Results, Store
+    """The newest runs: a line each, so that other programs can pick it; on a terminal the reason stands below.
 
-    found = Results(Store.open(root).engine).runs(limit)
+    Raises:
+        StoreError: the results cannot be read.
+    """
+    from shakedown.reports import reading
+
+    results = _results(root)
+    with reading("the list of runs"):
+        found = results.runs(limit) if results is not None else []
     if not found:
-        err.print("there is no run yet; `shakedown run PLAN` makes one")
+        err.print(f"{NO_RUN}; {HOW_TO_RUN}")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "plan", "profile", "started (UTC)", "took", "verdict", "why"):
-        table.add_column(heading, no_wrap=heading != "why", overflow="fold")
-    for info in found:
-        word = str(info.verdict) if info.verdict else info.status
-        took = format_duration(info.ended_at) if info.ended_at else "–"
-        table.add_row(
-            escape(info.id), escape(info.plan), escape(info.profile or ""), f"{info.started:%Y-%m-%d %H:%M:%S}", took,
-            paint(word), escape(info.reason.splitlines()[0][:80] if info.reason else ""),
-        )  # fmt: skip
-    out.print(table)
+    rows = [("run", "verdict", "took", "profile", "why"), *(_row(info) for info in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for number, (name, verdict, took, profile, why) in enumerate(rows):
+        word = paint(verdict) if number else verdict
+        line = (
+            f"{escape(name):{widths[0]}}  {word}{' ' * (widths[1] - len(verdict))}  {took:{widths[2]}}  "
+            f"{escape(profile)}{' ' * (widths[3] - len(profile))}"
+        )
+        if not out.is_terminal:
+            out.print(f"{line}  {escape(why)}".rstrip(), emoji=False)
+            continue
+        if number:
+            out.print(line.rstrip(), emoji=False)
+            if why and verdict != "passed":
+                out.print(f"    {escape(_cut(why, out.width - 4))}", style="dim", no_wrap=True, emoji=False)
+        else:
+            out.print(line.rstrip(), style="dim", emoji=False)
+
+
+def _row(info: "RunInfo") -> tuple[str, str, str, str, str]:
+    from shakedown.reports import tidy
+
+    word = str(info.verdict) if info.verdict else info.status
+    took = format_duration(info.ended_at) if info.ended_at is not None else "–"
+    why = tidy(info.reason) if info.verdict is not Verdict.ERROR else (info.reason.splitlines() or [""])[0]
+    return info.id, word, took, _cut(_plain(info.profile or "–"), LONGEST_PROFILE), _plain(why)
+
+
+def _plain(text: str) -> str:
+    """Stored text without what would move a terminal's cursor or colours."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"
 
 
 def render(run: str, root: Path, folder: Path | None, *, as_json: bool) -> None:
-    """Render a run's report again."""
-    from shakedown.reports import write_report
-    from shakedown.results import Results, Store
+    """Render a run's report again, or print its summary.
 
-    results = Results(Store.open(root).engine)
-    info = results.run(run)
-    path = write_report(results, info.id, folder or root / "runs" / info.id / "report")
+    Raises:
+        ReportError: it cannot be written.
+        StoreError: the results cannot be read.
+        UsageError: there is no such run.
+    """
+    from shakedown.reports import reading, summary_text, write_report
+
+    results = _results(root)
+    if results is None:
+        raise UsageError(f"{NO_RUN} in {root}", hint=HOW_TO_RUN)
+    with reading(f"the run {run!r}"):
+        info = results.run(run)
+    if folder is not None or not as_json:
+        path = write_report(results, info.id, folder or root / "runs" / info.id / "report")
+        if not as_json:
+            out.print(escape(str(path)))
     if as_json:
-        sys.stdout.write((path.parent / "summary.json").read_text(encoding="utf-8"))
-    else:
-        out.print(escape(str(path)))
+        sys.stdout.write(summary_text(results, info.id))
+
+
+def _results(root: Path) -> "Results | None":
+    """The results of a folder, or of SHAKEDOWN_DATABASE_URL; None where nothing was ever written: looking makes nothing.
+
+    Raises:
+        StoreError: they cannot be opened.
+    """
+    from shakedown.results import Results, Store
+    from shakedown.results.database import VARIABLE
+
+    if not os.environ.get(VARIABLE):
+        if root.exists() and not root.is_dir():
+            raise StoreError(f"{root} is not a folder: results cannot be there", hint="name another one with --root")
+        if not (root / "shakedown.db").exists():
+            return None
+    return Results(Store.open(root).engine)
 
 
 def print_schema() -> None:
     """The JSON Schema of plans."""
     sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
-
-
-def write_starter(path: Path) -> None:
-    """Write the starter plan; a file that is there stays as it is.
-
-    Raises:
-        UsageError: the file is there, or cannot be written.
-    """
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(starter_plan())
-    except FileExistsError:
-        raise UsageError(f"{path} is there already", hint="name another file") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-    out.print(f"{escape(str(path))} written; next: shakedown validate {escape(str(path))}")

@@ -1,11 +1,15 @@
 """service-pause: every process of the service is frozen; connections stay open and nothing answers."""
 
+import time
+
 from shakedown.faults.base import FaultContext
 from shakedown.guard.undo import ContainerUnpause, Undo, carry_out
 from shakedown.plan.faults import ServicePause
 from shakedown.records.experiment import Proof
 
 __all__ = ["PauseFault"]
+
+ATTEMPTS = 10
 
 
 class PauseFault:
@@ -33,7 +37,20 @@ class PauseFault:
 
     def inject(self, deadline: float) -> None:  # noqa: ARG002 - the journal and the watchdog keep this deadline
         """Freeze it."""
-        self._context.running(self.plan.target).pause()
+        from docker.errors import APIError  # noqa: PLC0415 - see engine.find_engine
+
+        container = self._context.running(self.plan.target)
+        for _ in range(ATTEMPTS):
+            try:
+                container.pause()
+            except APIError as error:
+                # A cgroup cannot be frozen at once while its processes change; runc gives up early.
+                if "unable to freeze" not in str(error):
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+        container.pause()
 
     def effect(self) -> Proof:
         """It is frozen, and a look at its health gets no answer."""

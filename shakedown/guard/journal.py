@@ -44,7 +44,12 @@ class Owner(BaseModel):
     @classmethod
     def current(cls) -> Self:
         """This process."""
-        return cls(pid=os.getpid(), created=psutil.Process().create_time(), machine=_this_machine())
+        return cls.of(os.getpid(), psutil.Process().create_time())
+
+    @classmethod
+    def of(cls, pid: int, created: float) -> Self:
+        """A process of this machine."""
+        return cls(pid=pid, created=created, machine=_this_machine())
 
     @classmethod
     def parse(cls, text: str) -> Self | None:

@@ -93,6 +93,11 @@ class LoadHandle:
             worker.thread = threading.Thread(target=self._read, args=(worker,), name="load-reader", daemon=True)
             worker.thread.start()
 
+    @property
+    def start_at(self) -> float:
+        """When the schedule begins, or began, on the run's axis."""
+        return self._start - self.spec.origin
+
     def _await_ready(self, worker: _Worker) -> None:
         timer = threading.Timer(START_LIMIT, worker.process.kill)
         timer.start()

@@ -329,19 +329,38 @@ def _as_use(value: object) -> object:
 UseScenarioOrName = Annotated[UseScenario, BeforeValidator(_as_use)]
 
 
-class BaselineStage(PlanModel):
+class StageModel(PlanModel):
+    """What every stage has."""
+
+    thresholds: list[str] = []
+
+    @property
+    def loads(self) -> list[UseScenario]:
+        """The loads that the stage itself names."""
+        return []
+
+
+class BaselineStage(StageModel):
     """Is it well, quietly? If not, the run stops here."""
 
     suites: list[Name] = []
     scenarios: list[UseScenarioOrName] = []
-    thresholds: list[str] = []
+
+    @property
+    def loads(self) -> list[UseScenario]:
+        """One after another."""
+        return self.scenarios
 
 
-class StressStage(PlanModel):
+class StressStage(StageModel):
     """Everything at the same time."""
 
     parallel: list[Use] = Field(min_length=1)
-    thresholds: list[str] = []
+
+    @property
+    def loads(self) -> list[UseScenario]:
+        """All at once."""
+        return [use for use in self.parallel if isinstance(use, UseScenario)]
 
 
 class Leak(PlanModel):
@@ -355,7 +374,7 @@ def _as_leak(value: object) -> object:
     return {"series": value} if isinstance(value, str) else value
 
 
-class EnduranceStage(PlanModel):
+class EnduranceStage(StageModel):
     """The same again and again."""
 
     repeat: int = Field(gt=0)
@@ -363,7 +382,11 @@ class EnduranceStage(PlanModel):
     leaks: list[Annotated[Leak, BeforeValidator(_as_leak)]] = []
     flaky_tests: int = Field(default=0, ge=0)  # most tests that may fail in some repetitions
     settle: Duration = 1.0  # idle time before each repetition's resources are read
-    thresholds: list[str] = []
+
+    @property
+    def loads(self) -> list[UseScenario]:
+        """One after another, in each repetition."""
+        return [use for use in self.run if isinstance(use, UseScenario)]
 
 
 class Expect(PlanModel):
@@ -394,25 +417,29 @@ class FaultsTolerance(PlanModel):
     throughput: Share = 0.9
 
 
-class FaultsStage(PlanModel):
+class FaultsStage(StageModel):
     """Faults one after another, under load."""
 
     load: UseScenarioOrName
     experiments: list[Experiment] = Field(min_length=1)
     warm_up: Duration = 5.0  # steady load before the first fault: what "recovered" is compared with
     pause: Duration = 2.0  # steady load between experiments
+    steady_within: Duration = 15.0  # how long a fault waits for the steady state; without it, it is not injected
     hold_window: Duration = 2.0  # steady state must hold this long to count as recovered
     tolerance: FaultsTolerance = Field(default_factory=FaultsTolerance)
-    thresholds: list[str] = []
+
+    @property
+    def loads(self) -> list[UseScenario]:
+        """The one in the background."""
+        return [self.load]
 
 
-class RecoveryStage(PlanModel):
+class RecoveryStage(StageModel):
     """Did everything come back?"""
 
     compare_with: Literal["baseline"] = "baseline"
     tolerance: dict[Literal["p50", "p95", "p99", "error_rate", "throughput", "memory"], Share] = {}
     ledgers: list[Name] = []
-    thresholds: list[str] = []
 
 
 class Stages(PlanModel):

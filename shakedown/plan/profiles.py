@@ -12,7 +12,7 @@ from shakedown.units import parse_duration
 __all__ = ["apply_overrides", "apply_profile", "nearest", "profile_names"]
 
 PARTS = ("services", "scenarios", "suites", "ledgers", "stages")
-SCALES = ("duration", "repeat", "rate")
+SCALES = ("duration", "hold", "repeat", "rate")
 
 
 def nearest(word: str, choices: Sequence[str]) -> str | None:
@@ -112,8 +112,8 @@ def _merge(document: Document, old: object, new: object, path: Path, source: Pat
 
 
 def _scale(data: dict[str, object], scale: dict[str, float]) -> None:
-    """Multiply durations, repeats and rates; what cannot be read is left for the validation to name."""
-    duration, repeat, rate = (float(scale.get(name, 1.0)) for name in SCALES)
+    """Multiply loads' durations and rates, faults' holds and repeats, each by its own factor; what cannot be read is left for the validation to name."""
+    duration, hold, repeat, rate = (float(scale.get(name, 1.0)) for name in SCALES)
 
     def times(mapping: object, key: str, factor: float, read: Callable[[str | float], float] = float) -> None:
         if factor == 1.0 or not isinstance(mapping, dict) or mapping.get(key) is None:
@@ -138,7 +138,7 @@ def _scale(data: dict[str, object], scale: dict[str, float]) -> None:
                 use(item)
         use(stage.get("load"))
         for experiment in stage["experiments"] if isinstance(stage.get("experiments"), list) else ():
-            times(experiment, "hold", duration, parse_duration)
+            times(experiment, "hold", hold, parse_duration)
         if repeat != 1.0 and (times_now := _whole(stage.get("repeat"))):
             stage["repeat"] = max(1, round(times_now * repeat))
 

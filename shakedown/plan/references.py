@@ -1,7 +1,6 @@
 """Everything in a plan that names something else, checked before anything starts."""
 
 import ipaddress
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 from urllib.parse import urlsplit
@@ -16,14 +15,8 @@ from shakedown.plan.references_drivers import driver_problems
 from shakedown.plan.references_http import http_problems, key_template
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.templates import template_problem
-from shakedown.plan.thresholds import (
-    AGGREGATES,
-    LOAD_METRICS,
-    PERCENTILE,
-    SERIES_UNITS,
-    SUITE_METRICS,
-    parse_threshold,
-)
+from shakedown.plan.threshold_references import ThresholdReferences
+from shakedown.plan.uses import label_of
 
 __all__ = ["check_references", "key_template", "label_of"]
 
@@ -46,11 +39,6 @@ def _exists(path: FilePath, *, file: bool = False) -> bool:
         return False
 
 
-def label_of(use: UseScenario | UseSuite) -> str:
-    """What thresholds and reports call a load or suite of a stage."""
-    return use.label or (use.use if isinstance(use, UseScenario) else use.suite)
-
-
 def check_references(plan: Plan, document: Document, base: FilePath) -> list[PlanProblem]:
     """Every problem that shows only when the parts of a plan are seen together."""
     return list(_Checker(plan, document, base).problems())
@@ -61,6 +49,7 @@ class _Checker:
         self.plan = plan
         self.document = document
         self.base = base
+        self.threshold_references = ThresholdReferences(plan, document)
 
     def problems(self) -> Iterator[PlanProblem]:
         for name, service in self.plan.services.items():
@@ -251,77 +240,12 @@ class _Checker:
                 )
 
     def series(self, path: Path, text: str) -> Iterator[PlanProblem]:
-        source, dot, series = text.partition(".")
-        known = self.known_series(source)
-        if known is None or not dot:
-            yield self.unknown(path, "service", source, self.plan.services)
-        elif series not in known:
-            yield self.problem(
-                path, f"no such series: `{text}`; {source} has {', '.join(known)}", nearest(series, known)
-            )
-
-    def known_series(self, source: str) -> list[str] | None:
-        """The series that are sampled of a source; None when it is no source."""
-        if source == "host":
-            return ["cpu", "memory"]
-        service = self.plan.services.get(source)
-        if service is None:
-            return None
-        declared = service.metrics.series if service.metrics else []
-        measured = [] if isinstance(service, ExternalService) else list(SERIES_UNITS)
-        return [*measured, *declared]
+        yield from self.threshold_references.series(path, text)
 
     def thresholds(
         self, path: Path, texts: Sequence[str], uses: Sequence[UseScenario | UseSuite], key: str = "thresholds"
     ) -> Iterator[PlanProblem]:
-        by_label = {label_of(use): use for use in uses}
-        for index, text in enumerate(texts):
-            here = (*path, key, index)
-            try:
-                threshold = parse_threshold(text)
-            except ValueError as error:
-                yield self.problem(here, str(error))
-                continue
-            use = by_label.get(threshold.subject)
-            if use is None:
-                known = self.known_series(threshold.subject)
-                if known is None:
-                    choices = [*by_label, *self.plan.services, "host"]
-                    yield self.problem(
-                        here,
-                        f"`{threshold.subject}` is not measured in this stage; measured are {', '.join(choices)}",
-                        nearest(threshold.subject, choices),
-                    )
-                elif threshold.metric not in known or threshold.request is not None:
-                    yield self.problem(
-                        here,
-                        f"no such series: `{_without_operator(text)}`; it has {', '.join(known) or 'none'}",
-                        nearest(threshold.metric, known),
-                    )
-                continue
-            table = SUITE_METRICS if isinstance(use, UseSuite) else LOAD_METRICS
-            pct = isinstance(use, UseScenario) and PERCENTILE.fullmatch(threshold.metric) is not None
-            if threshold.metric not in table and not pct:
-                choices = [*(("p50", "p95", "p99") if table is LOAD_METRICS else ()), *table]
-                yield self.problem(
-                    here,
-                    f"no such metric: `{threshold.metric}`; `{threshold.subject}` has {', '.join(choices)}",
-                    nearest(threshold.metric, choices),
-                )
-            elif threshold.aggregate:
-                yield self.problem(
-                    here, f"`.{threshold.aggregate}` fits sampled series alone ({', '.join(AGGREGATES)})"
-                )
-            elif threshold.request is not None:
-                yield from self.request_name(here, use, threshold.request, threshold.metric)
-
-    def request_name(self, path: Path, use: UseScenario | UseSuite, name: str, metric: str) -> Iterator[PlanProblem]:
-        scenario = self.plan.scenarios.get(use.use) if isinstance(use, UseScenario) else None
-        names = scenario.operations if scenario else []
-        if name not in names:
-            yield self.unknown(path, "request", name, names)
-        elif metric in ("dropped", "start_lag"):
-            yield self.problem(path, f"`{metric}` is counted for a whole load, not for one request")
+        yield from self.threshold_references.thresholds((*path, key), texts, uses)
 
     def faults(self) -> Iterator[PlanProblem]:
         stage = self.plan.stages.faults
@@ -373,11 +297,6 @@ class _Checker:
             if name not in self.plan.ledgers:
                 yield self.unknown((*path, "ledgers", index), "ledger", name, self.plan.ledgers)
         yield from self.thresholds(path, stage.thresholds, baseline.scenarios if baseline else [])
-
-
-def _without_operator(text: str) -> str:
-    """The left side of a threshold."""
-    return re.split(r"[<>=]", text, maxsplit=1)[0].strip()
 
 
 def ports_of(service: Service) -> dict[str, int]:

@@ -48,7 +48,7 @@ class Bucket:
     response: Histogram = field(default_factory=Histogram)  # from the intended start
     service: Histogram = field(default_factory=Histogram)  # from the actual send
     bytes_received: int = 0
-    unanswered: int = 0  # those among them that got no answer at all, so that no check could look at one
+    unanswered: int = 0  # failed requests that got no answer at all: refused, reset, closed, no such name
 
 
 @dataclass(slots=True)
@@ -156,6 +156,11 @@ class LoadResult:
     interrupted: bool = False
     rate_held: bool = True  # False when fewer than 99 % of the target iterations were started
     warm_up: float = 0.0  # seconds from `start` whose requests are kept apart
+
+    @property
+    def judged_from(self) -> float:
+        """When what counts begins: after the warm-up."""
+        return self.start + self.warm_up
 
 
 def merge_parts(target: LoadDelta | LoadResult, part: LoadDelta) -> None:

@@ -2,13 +2,23 @@
 
 ========  =====================================================================
 model     what a report shows, collected
-charts    SVG charts over one time axis
+reasons   why a run or stage ended as it did, each cause once
+untested  what was not tested or could not be judged
+tables    repetitions gathered into lines, readings thinned out
+amounts   numbers in their unit, never without the samples to support them
+text      untrusted text, escaped
 markdown  report.md, by Jinja templates
+axis      the time axis of every chart: stages, fault windows, recovery points
+charts    SVG charts over it
 summary   summary.json
 writer    all files of a report
+whole     files that are there whole or not at all
 ========  =====================================================================
 """
 
+from shakedown.reports.model import reading
+from shakedown.reports.reasons import tidy
+from shakedown.reports.summary import summary_text
 from shakedown.reports.writer import write_report
 
-__all__ = ["write_report"]
+__all__ = ["reading", "summary_text", "tidy", "write_report"]

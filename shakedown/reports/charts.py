@@ -1,19 +1,23 @@
-"""SVG charts over one time axis, with fault windows shaded and named.
+"""SVG charts over one time axis.
 
-Colour is never the only signal: lines differ in dash and are labelled, windows are hatched and named. The background is
-light and stays so in dark viewers, because the text of the charts is dark.
+The background is light and stays so in dark viewers, because the text of the charts is dark. Lines differ in dash as well as
+in colour.
 """
 
 import io
-import re
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shakedown.analysis.evidence import histogram_between
+from shakedown.analysis.evidence import LATENCY_OUTCOMES
+from shakedown.analysis.quantiles import supported
+from shakedown.records.histogram import Histogram
 from shakedown.records.load import LoadResult, Outcome
+from shakedown.reports.axis import GAP, WIDTH, broken, figure_of, legend, mark, plain
 from shakedown.reports.model import Report
+from shakedown.reports.whole import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,22 +25,27 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_charts"]
 
-WIDTH = 11.0
-GAP = 2.5  # a silence longer than this breaks a line, seconds
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999933")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 MEGA = 1e6
-LONGEST_NAME = 40
+SILENT = 1.6  # seconds: a whole second without a good answer breaks a load's line
+LEAST_PART = 0.4  # of a second that a load covers, for a rate to be drawn from it
+FLOOR = 0.05  # ms: a logarithmic axis has no zero
 
 
 def draw_charts(report: Report, folder: Path) -> dict[str, str]:
-    """Draw what there is data for; file names by what they show."""
+    """Draw what there is data for; file names by what they show.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     import matplotlib as mpl  # noqa: PLC0415 - half a second that only reports pay
+    from matplotlib.transforms import Bbox  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, str] = {}
     settings: Any = {
-        "svg.fonttype": "none", "svg.hashsalt": "shakedown", "font.family": "DejaVu Sans",
+        "svg.fonttype": "none", "svg.hashsalt": "shakedown", "font.family": "DejaVu Sans", "hatch.linewidth": 0.7,
         "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#dddddd",
         "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white",
     }  # fmt: skip
@@ -48,171 +57,141 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for name, draw in charts.items():
             figure = draw(report)
-            if figure is not None:
-                buffer = io.BytesIO()
-                figure.savefig(
-                    buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": "Shakedown"}
-                )
-                (folder / f"{name}.svg").write_bytes(buffer.getvalue())
-                drawn[name] = f"{name}.svg"
+            path = folder / f"{name}.svg"
+            if figure is None:
+                path.unlink(missing_ok=True)  # of an earlier rendering, which the report would no longer show
+                continue
+            # As wide as the others, so that the charts' time axes lie one below the other; higher by what stands below.
+            box = figure.get_tightbbox()
+            around = Bbox([[min(0.0, box.x0), box.y0 - 0.1], [max(WIDTH, box.x1), box.y1 + 0.1]])
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="svg", bbox_inches=around, metadata={"Date": None, "Creator": "Shakedown"})
+            write_whole(path, buffer.getvalue())
+            drawn[name] = path.name
     return drawn
 
 
-def _plain(name: str) -> str:
-    """A name as one short line of text that is not taken for a formula."""
-    text = re.sub(r"[\x00-\x1f\x7f]+", " ", name).strip()
-    return (text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…").replace("$", "\\$")
+@dataclass(slots=True)
+class _Second:
+    """One load in one second of intended starts."""
+
+    latency: Histogram = field(default_factory=Histogram)
+    ok: int = 0
+    bad: int = 0
 
 
-def _figure(rows: int, height: float, ratios: Sequence[float] | None = None) -> "tuple[Figure, list[Axes]]":
-    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415 - see draw_charts
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasSVG(figure)
-    grid = figure.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=ratios)
-    return figure, list(grid[:, 0])
-
-
-def _mark(report: Report, axes: "Sequence[Axes]") -> None:
-    """Stages as boundaries with names on the top axis; faults as hatched windows, numbered in time."""
-    for axis in axes:
-        for stage in report.stages:
-            if stage.start is not None:
-                axis.axvline(stage.start, color="#888888", linewidth=0.8, linestyle=(0, (2, 2)))
-        for info in report.experiments:
-            if info.record.applied_at is not None:
-                end = info.record.reverted_at if info.record.reverted_at is not None else info.record.applied_at
-                axis.axvspan(
-                    info.record.applied_at,
-                    end,
-                    facecolor="#f4c7c3",
-                    edgecolor="#c0504d",
-                    hatch="///",
-                    linewidth=0,
-                    alpha=0.55,
-                )
-                if info.recovery is not None and info.recovery.recovered_after is not None:
-                    axis.axvline(end + info.recovery.recovered_after, color="#2e7d32", linewidth=1.0)
-    top = axes[0]
-    for stage in report.stages:
-        if stage.start is not None:
-            top.annotate(
-                stage.name, (stage.start, 1.01), xycoords=("data", "axes fraction"), fontsize=8.5, color="#333333"
-            )
-    numbered = [info for info in report.experiments if info.record.applied_at is not None]
-    for number, info in enumerate(numbered, 1):
-        start, end = info.record.applied_at or 0.0, info.record.reverted_at or info.record.applied_at or 0.0
-        for axis in axes:
-            axis.annotate(str(number), ((start + end) / 2, 0.9), xycoords=("data", "axes fraction"), ha="center", fontsize=9,
-                          weight="bold", color="#7f1d1d")  # fmt: skip
-    if numbered:
-        names = "   ".join(f"{number} {_plain(info.record.name)}" for number, info in enumerate(numbered, 1))
-        axes[-1].annotate(f"faults (hatched):  {names}     green line: recovered", (0, -0.27), xycoords="axes fraction", fontsize=8,
-                          color="#7f1d1d", annotation_clip=False)  # fmt: skip
-    axes[-1].set_xlabel("seconds since the run began", labelpad=2)
-
-
-def _broken(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """A line with gaps where there was nothing."""
-    xs: list[float] = []
-    ys: list[float] = []
-    for x, y in points:
-        if xs and x - xs[-1] > GAP:
-            xs.append(x)
-            ys.append(float("nan"))
-        xs.append(x)
-        ys.append(y)
-    return xs, ys
-
-
-def _by_second(load: LoadResult) -> list[int]:
-    return sorted({key.second for key in load.buckets})
+def _by_second(load: LoadResult) -> dict[int, _Second]:
+    seconds: dict[int, _Second] = {}
+    for key, bucket in load.buckets.items():
+        if key.outcome is Outcome.CANCELLED:
+            continue
+        second = seconds.setdefault(key.second, _Second())
+        if key.outcome in LATENCY_OUTCOMES:
+            second.latency.merge(bucket.response)
+        if key.outcome is Outcome.OK:
+            second.ok += bucket.response.count
+        else:
+            second.bad += bucket.response.count
+    return dict(sorted(seconds.items()))
 
 
 def _latency(report: Report) -> "Figure | None":
-    """Percentiles of the response time, and answers and errors per second."""
-    if not report.loads:
+    """Response times, and answers and errors per second. No percentile is drawn without the samples to support it."""
+    if not any(load.buckets for load in report.loads):
         return None
-    figure, (latency, throughput) = _figure(2, 6.2, (3, 2))
-    scenarios = list(dict.fromkeys(load.load for load in report.loads))
-    for index, name in enumerate(scenarios):
-        colour = COLOURS[index % len(COLOURS)]
-        points: dict[str, list[tuple[float, float]]] = {"p50": [], "p95": [], "p99": [], "ok": [], "bad": []}
-        for load in (load for load in report.loads if load.load == name):
-            counts: dict[int, list[int]] = {}
-            for key, bucket in load.buckets.items():
-                if key.outcome is not Outcome.CANCELLED:
-                    counts.setdefault(key.second, [0, 0])[key.outcome is not Outcome.OK] += bucket.response.count
-            for second in _by_second(load):
-                histogram = histogram_between(load, start=second, end=second + 1)
-                for label, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
-                    value = histogram.quantile(q)
-                    if value is not None:
-                        points[label].append((second + 0.5, max(value * 1e3, 0.05)))
-                ok, bad = counts.get(second, [0, 0])
-                points["ok"].append((second + 0.5, ok))
-                if bad:
-                    points["bad"].append((second + 0.5, bad))
-        for dash, label in ((DASHES[0], "p50"), (DASHES[1], "p95"), (DASHES[2], "p99")):
-            latency.plot(*_broken(points[label]), color=colour, linestyle=dash, linewidth=1.2, label=f"{name} {label}")
-        throughput.plot(*_broken(points["ok"]), color=colour, linewidth=1.3, label=f"{name} good")
-        if points["bad"]:
-            throughput.plot(*_broken(points["bad"]), color=colour, linestyle=DASHES[2], linewidth=1.6, marker="x",
-                            markersize=3.5, label=f"{name} failed")  # fmt: skip
+    figure, (latency, rate) = figure_of(2, 6.2, "Response times and rates, second by second", (3, 2))
+    for index, name in enumerate(dict.fromkeys(load.load for load in report.loads)):
+        lines: dict[str, list[tuple[float, float]]] = {"p50": [], "p95": [], "slowest": [], "good": [], "failed": []}
+        for load in sorted((load for load in report.loads if load.load == name), key=lambda load: load.start):
+            _add_points(lines, load)
+        _draw_load(latency, rate, plain(name), COLOURS[index % len(COLOURS)], lines)
     latency.set_yscale("log")
     latency.set_ylabel("response time, ms (log)\nfrom the intended start")
     latency.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    throughput.set_ylabel("requests per second")
-    throughput.set_ylim(bottom=0)
-    _mark(report, [latency, throughput])
-    latency.legend(ncols=3, fontsize=8, loc="upper left", bbox_to_anchor=(0, 1.0))
-    throughput.legend(ncols=4, fontsize=8, loc="upper left")
+    latency.margins(y=0.12)
+    rate.set_ylabel("requests per second")
+    rate.margins(y=0.15)
+    mark(report, [latency, rate])
+    rate.set_ylim(bottom=0)
+    legend(latency)
+    legend(rate)
     return figure
+
+
+def _add_points(lines: dict[str, list[tuple[float, float]]], load: LoadResult) -> None:
+    for number, second in _by_second(load).items():
+        start, end = max(number, load.start), min(number + 1, load.end)
+        at = (start + end) / 2 if end > start else number + 0.5
+        shown = {"p50": second.latency.quantile(0.5), "slowest": second.latency.max if second.latency.count else None}
+        if supported(0.95, second.latency.count):
+            shown["p95"] = second.latency.quantile(0.95)
+        for label, value in shown.items():
+            if value is not None:
+                lines[label].append((at, max(value * 1e3, FLOOR)))
+        part = end - start  # a load begins and ends within a second: its rate there is that of the part it covers
+        if part >= LEAST_PART:
+            lines["good"].append((at, second.ok / part))
+            if second.bad:
+                lines["failed"].append((at, second.bad / part))
+
+
+def _draw_load(
+    latency: "Axes", rate: "Axes", name: str, colour: str, lines: dict[str, list[tuple[float, float]]]
+) -> None:
+    styles = {"p50": (DASHES[0], 1.3, 1.0), "p95": (DASHES[1], 1.3, 1.0), "slowest": (DASHES[2], 1.0, 0.75)}
+    for label, (dash, width, alpha) in styles.items():
+        if lines[label]:
+            latency.plot(*broken(lines[label], SILENT), color=colour, linestyle=dash, linewidth=width, alpha=alpha, marker=".",
+                         markersize=2, label=f"{name} {label}")  # fmt: skip
+    if lines["good"]:
+        rate.plot(
+            *broken(lines["good"], SILENT), color=colour, linewidth=1.3, marker=".", markersize=2, label=f"{name} good"
+        )
+    if lines["failed"]:
+        rate.plot(*broken(lines["failed"], SILENT), color=colour, linestyle=DASHES[2], linewidth=1.6, marker="x",
+                  markersize=3.5, label=f"{name} failed")  # fmt: skip
 
 
 def _memory(report: Report) -> "Figure | None":
     """Memory of every service."""
     names = [name for name, kind, _ in report.services if kind != "external"]
-    series = {
-        name: [(sample.at, sample.value / MEGA) for sample in report.samples
-               if sample.source == name and sample.series == "memory"]
-        for name in names
-    }  # fmt: skip
+    series: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    for sample in report.samples:
+        if sample.series == "memory" and sample.source in series:
+            series[sample.source].append((sample.at, sample.value / MEGA))
     series = {name: points for name, points in series.items() if points}
     if not series:
         return None
-    figure, (axis,) = _figure(1, 3.6)
+    figure, (axis,) = figure_of(1, 3.6, "Memory of every service")
     for index, (name, points) in enumerate(series.items()):
-        axis.plot(*_broken(points), color=COLOURS[index % len(COLOURS)], linestyle=DASHES[index // 3 % len(DASHES)],
-                  linewidth=1.3, label=name)  # fmt: skip
+        axis.plot(*broken(points), color=COLOURS[index % len(COLOURS)], linestyle=DASHES[index // 3 % len(DASHES)],
+                  linewidth=1.3, label=plain(name))  # fmt: skip
     axis.set_ylabel("memory, MB\n(page cache left out)")
+    axis.margins(y=0.15)
+    mark(report, [axis])
     axis.set_ylim(bottom=0)
-    _mark(report, [axis])
-    axis.legend(ncols=1, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend(axis)
     return figure
 
 
 def _health(report: Report) -> "Figure | None":
-    """What each service said of itself: a strip each, unhealthy above the line."""
-    names = list(dict.fromkeys(probe.service for probe in report.probes))
-    if not names:
+    """What each service said of itself: a strip each, thick where it was not healthy."""
+    looks: dict[str, list[tuple[float, bool]]] = {}
+    for probe in report.probes:
+        looks.setdefault(probe.service, []).append((probe.at, probe.healthy))
+    if not looks:
         return None
-    figure, (axis,) = _figure(1, 0.9 + 0.3 * len(names))
-    for row, name in enumerate(names):
-        looks = [probe for probe in report.probes if probe.service == name]
-        for colour, healthy, height in (("#7fb77e", True, 0.16), ("#7f1d1d", False, 0.66)):
-            spans = _spans([(probe.at, probe.healthy) for probe in looks], healthy=healthy)
-            axis.broken_barh(spans, (row - height / 2, height), facecolors=colour, label=None)
-    axis.set_yticks(range(len(names)), names)
-    axis.set_ylim(-0.7, len(names) - 0.3)
-    axis.set_title(
-        "health as each service said it: thin and green is healthy, thick and dark is not",
-        fontsize=8.5,
-        loc="left",
-        pad=16,
+    figure, (axis,) = figure_of(
+        1, 1.2 + 0.3 * len(looks), "Health as each service said it: thin and green is healthy, thick and dark is not"
     )
-    _mark(report, [axis])
+    names = list(reversed(looks))  # the first at the top
+    for row, name in enumerate(names):
+        for colour, healthy, height in (("#7fb77e", True, 0.16), ("#7f1d1d", False, 0.62)):
+            spans = _spans(looks[name], healthy=healthy)
+            axis.broken_barh(spans, (row - height / 2, height), facecolors=colour, label=None)
+    axis.set_yticks(range(len(names)), [plain(name) for name in names])
+    axis.set_ylim(-0.6, len(names) + 0.1)
+    mark(report, [axis])
     return figure
 
 

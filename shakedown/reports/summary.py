@@ -2,10 +2,14 @@
 
 from pydantic import BaseModel
 
-from shakedown.reports.model import Report
+from shakedown.records.judgement import Severity
+from shakedown.reports.model import Report, collect
+from shakedown.reports.reasons import run_reasons
+from shakedown.reports.untested import untested
+from shakedown.results import Results
 from shakedown.verdict import Verdict
 
-__all__ = ["Summary", "summarise"]
+__all__ = ["Summary", "summarise", "summary_json", "summary_text"]
 
 SCHEMA = 1
 
@@ -59,6 +63,23 @@ class SummaryFinding(BaseModel):
     recommendation: str
 
 
+class SummaryReason(BaseModel):
+    """One cause that decided the run; `findings` are 0-based places in the list of findings."""
+
+    stage: str
+    subject: str
+    texts: list[str]
+    causes: list[str]
+    findings: list[int]
+
+
+class SummaryUntested(BaseModel):
+    """What was not tested, and why."""
+
+    what: str
+    reason: str
+
+
 class SummaryLedger(BaseModel):
     """One ledger."""
 
@@ -91,11 +112,14 @@ class Summary(BaseModel):
     experiments: list[SummaryExperiment]
     ledgers: list[SummaryLedger]
     findings: list[SummaryFinding]
+    reasons: list[SummaryReason]
+    untested: list[SummaryUntested]
 
 
 def summarise(report: Report) -> Summary:
     """The summary of a report."""
     run = report.run
+    places = [place for place, (_, item) in enumerate(report.findings) if item.severity is not Severity.NOTE]
     return Summary(
         run=run.id, plan=run.plan, profile=run.profile, status=run.status, verdict=run.verdict, reason=run.reason,
         exit_code=run.exit_code, started=run.started.isoformat(), seconds=run.ended_at, planned_seconds=run.planned,
@@ -139,4 +163,27 @@ def summarise(report: Report) -> Summary:
             )
             for stage, item in report.findings
         ],
+        reasons=[
+            SummaryReason(
+                stage=reason.stage, subject=reason.subject, texts=reason.texts, causes=reason.causes,
+                findings=[places[number - 1] for number in reason.findings],
+            )
+            for reason in run_reasons(report)[0]
+        ],
+        untested=[SummaryUntested(what=what, reason=reason) for what, reason in untested(report)],
     )  # fmt: skip
+
+
+def summary_json(report: Report) -> str:
+    """The summary as the text of summary.json."""
+    return summarise(report).model_dump_json(indent=2) + "\n"
+
+
+def summary_text(results: Results, run: str) -> str:
+    """The text of a run's summary.json, without writing any file.
+
+    Raises:
+        StoreError: the results cannot be read.
+        UsageError: there is no such run.
+    """
+    return summary_json(collect(results, run))

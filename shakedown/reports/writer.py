@@ -6,7 +6,8 @@ from shakedown.errors import ReportError
 from shakedown.reports.charts import draw_charts
 from shakedown.reports.markdown import render_markdown
 from shakedown.reports.model import collect
-from shakedown.reports.summary import summarise
+from shakedown.reports.summary import summary_json
+from shakedown.reports.whole import write_whole
 from shakedown.results import Results
 
 __all__ = ["write_report"]
@@ -17,21 +18,23 @@ def write_report(results: Results, run: str, folder: Path) -> Path:
 
     Raises:
         ReportError: a file cannot be written.
+        StoreError: the results cannot be read.
         UsageError: there is no such run.
     """
     report = collect(results, run)
+    markdown = "report.md"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         charts = draw_charts(report, folder / "charts")
-        _write(folder / "summary.json", summarise(report).model_dump_json(indent=2) + "\n")
-        _write(folder / "report.md", render_markdown(report, charts))
+        write_whole(folder / "summary.json", _bytes(summary_json(report)))
+        write_whole(folder / markdown, _bytes(render_markdown(report, charts)))
     except OSError as error:
-        raise ReportError(f"the report cannot be written to {folder}: {error.strerror or error}") from error
-    return folder / "report.md"
+        raise ReportError(
+            f"the report cannot be written to {folder}: {error.strerror or error}",
+            hint="free some space there, or name another folder: shakedown report --out FOLDER",
+        ) from error
+    return folder / markdown
 
 
-def _write(path: Path, text: str) -> None:
-    """Readers see the old file or the new one, never half of one."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

@@ -28,6 +28,7 @@ _HINTS = (
     ("locked", "another program holds the database; end it, or keep results elsewhere"),
     ("readonly", "make the file and its folder writable, or keep results elsewhere"),
     ("unable to open", "make the folder and see that it is writable, or keep results elsewhere"),
+    ("malformed", "move the file away; a new one is made"),
     ("not a database", "move the file away; a new one is made"),
 )
 

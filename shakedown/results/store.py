@@ -89,7 +89,7 @@ class Store:
             rows = session.execute(
                 select(t.RunRow).where(t.RunRow.status == "running", t.RunRow.host == socket.gethostname())  # type: ignore[arg-type]
             ).scalars()
-            dead = [row.id for row in rows if not Owner(pid=row.pid, created=row.pid_created).alive()]
+            dead = [row.id for row in rows if not Owner.of(row.pid, row.pid_created).alive()]
             # Asked again in the update itself: a run may have ended in order, and its process with it, since the look.
             session.execute(
                 update(t.RunRow)

@@ -1,12 +1,18 @@
 """The recovery stage: is everything as it was? The baseline compared, every ledger read, nothing of ours left."""
 
+import os
+from collections.abc import Mapping, Sequence
+
 from shakedown.analysis.compare import compare_loads, compare_memory
 from shakedown.analysis.diagnosis import ledger_findings
+from shakedown.analysis.disturbance import disturbed
 from shakedown.ledgers.entries import read_entries
 from shakedown.ledgers.reader import read_back
 from shakedown.plan.model import RecoveryStage
 from shakedown.records.judgement import Finding, Severity
 from shakedown.records.ledger import LedgerResult
+from shakedown.records.load import LoadResult
+from shakedown.records.observation import Sample
 from shakedown.records.recovery import Comparison
 from shakedown.session.judging import show_value
 from shakedown.session.live import Session
@@ -22,16 +28,14 @@ def compare_with_baseline(session: Session, stage: RecoveryStage) -> list[tuple[
     after = {load.load: load for load in session.loads if load.stage == "recovery"}
     found: list[Comparison] = []
     tolerance = {str(metric): allowed for metric, allowed in stage.tolerance.items() if metric != "memory"}
+    old, new = _samples(session, before), _samples(session, after)
+    services = [name for name, handle in session.system.handles.items() if handle.kind != "external"]
+    disturbance = disturbed(old, new, [*services, "shakedown"], os.cpu_count() or 1)
     for label, load in before.items():
         if label in after:
-            found += compare_loads(load, after[label], tolerance)
+            found += compare_loads(load, after[label], tolerance, disturbance)
     if "memory" in stage.tolerance and before and after:
-        windows = []
-        for loads in (before, after):
-            start, end = min(load.start for load in loads.values()), max(load.end for load in loads.values())
-            windows.append(session.results.samples(session.run_id, start, end))
-        services = [name for name, handle in session.system.handles.items() if handle.kind != "external"]
-        found += compare_memory(windows[0], windows[1], services, stage.tolerance["memory"])
+        found += compare_memory(old, new, services, stage.tolerance["memory"])
     session.store.add_comparisons(session.run_id, found)
     parts = []
     for item in found:
@@ -45,6 +49,14 @@ def compare_with_baseline(session: Session, stage: RecoveryStage) -> list[tuple[
             session.find("recovery", Finding(Severity.FAILURE, title, "", evidence, "", item.subject))
         parts.append((item.verdict, words if item.verdict is not Verdict.INCONCLUSIVE else f"{words} ({item.reason})"))
     return parts
+
+
+def _samples(session: Session, loads: Mapping[str, LoadResult]) -> Sequence[Sample]:
+    """What was sampled while the loads ran."""
+    if not loads:
+        return ()
+    start, end = min(load.start for load in loads.values()), max(load.end for load in loads.values())
+    return session.results.samples(session.run_id, start, end)
 
 
 def read_ledger(session: Session, name: str) -> LedgerResult:

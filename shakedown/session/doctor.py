@@ -13,6 +13,7 @@ from shakedown.errors import EngineError, FaultError, StoreError
 from shakedown.guard import find_engine
 from shakedown.guard.labels import RUN
 from shakedown.results import Store
+from shakedown.results.database import VARIABLE
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -82,6 +83,16 @@ def _space(root: Path) -> MachineFinding:
 
 
 def _database(root: Path) -> MachineFinding:
+    """Open the database if there is one; otherwise only look whether it could be made: looking makes nothing."""
+    if not os.environ.get(VARIABLE) and not (root / "shakedown.db").exists():
+        place = next(path for path in (root, *root.resolve().parents) if path.exists())
+        ok = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+        found = (
+            f"none yet; it will be {root / 'shakedown.db'}" if ok else f"{place} is not a folder that can be written"
+        )
+        return MachineFinding(
+            "database", ok, found, "results cannot be kept; name another folder with --root", essential=True
+        )
     try:
         engine = Store.open(root).engine
     except StoreError as error:

@@ -2,39 +2,33 @@
 
 from collections.abc import Sequence
 
+from shakedown.analysis.abort import settle_abort
 from shakedown.analysis.diagnosis import failing_tests
 from shakedown.analysis.evidence import Evidence
+from shakedown.analysis.judged import shown
 from shakedown.analysis.thresholds import judge_all
 from shakedown.plan.model import Use, UseScenario
-from shakedown.plan.references import label_of
 from shakedown.plan.thresholds import parse_threshold
+from shakedown.plan.uses import label_of, request_tags
 from shakedown.records.judgement import Severity, ThresholdResult
 from shakedown.records.load import LoadDelta, LoadResult, merge_parts
+from shakedown.records.suites import SuiteResult
 from shakedown.session.live import Session, StageOutcome
-from shakedown.units import format_duration, format_share, format_size
 from shakedown.verdict import Verdict, combine
 
-__all__ = ["judge_stage", "judge_thresholds", "merged_loads", "run_verdict", "show_value"]
+__all__ = ["baseline_evidence", "judge_stage", "judge_thresholds", "merged_loads", "run_verdict", "show_value"]
 
 DEFAULT_ERROR_RATE = "1%"
 
 
 def show_value(value: float | None, unit: str) -> str:
     """A value in its unit, for people."""
-    if value is None:
-        return "nothing"
-    if unit == "s":
-        return format_duration(value)
-    if unit == "B":
-        return format_size(value)
-    if unit == "%":
-        return format_share(value)
-    return f"{value:.4g}{unit}"
+    return shown(value, unit)
 
 
 def default_thresholds(uses: Sequence[Use], given: Sequence[str]) -> list[str]:
     """What must hold of the parts of a stage about which the plan says nothing: no part passes unjudged."""
-    subjects = {parse_threshold(text).subject for text in given}
+    subjects = frozenset().union(*(parse_threshold(text).judges() for text in given))
     found = []
     for use in uses:
         label = label_of(use)
@@ -53,6 +47,7 @@ def merged_loads(loads: Sequence[LoadResult]) -> dict[str, LoadResult]:
             merged[load.load] = _copy(load)
             continue
         merge_parts(known, LoadDelta(load.load, 0, load.counts, load.buckets, load.pulses, load.start_lag, load.errors))
+        known.start = min(known.start, load.start)
         known.end = max(known.end, load.end)
         known.rate_held &= load.rate_held
         known.interrupted |= load.interrupted
@@ -66,26 +61,77 @@ def _copy(load: LoadResult) -> LoadResult:
     return deepcopy(load)
 
 
+def _tags(session: Session, loads: Sequence[LoadResult]) -> dict[str, dict[str, dict[str, str]]]:
+    """By load, the requests that the plan gives it, with their tags."""
+    scenarios = session.loaded.plan.scenarios
+    return {load.load: request_tags(scenarios[load.scenario]) for load in loads if load.scenario in scenarios}
+
+
+def _spans(loads: Sequence[LoadResult]) -> dict[str, list[tuple[float, float]]]:
+    """By load, when it ran: once, or once in each repetition."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for load in sorted(loads, key=lambda one: one.start):
+        spans.setdefault(load.load, []).append((load.judged_from, load.end))
+    return spans
+
+
+def _suites(session: Session, stage: str) -> dict[str, list[SuiteResult]]:
+    found: dict[str, list[SuiteResult]] = {}
+    for result in session.suites:
+        if result.stage == stage:
+            found.setdefault(result.suite, []).append(result)
+    return found
+
+
+def baseline_evidence(session: Session) -> Evidence | None:
+    """What the baseline measured, for limits that are relative to it; None when it measured nothing."""
+    loads = [load for load in session.loads if load.stage == "baseline"]
+    suites = _suites(session, "baseline")
+    ran = [(load.start, load.end) for load in loads]
+    ran += [(result.start, result.end) for results in suites.values() for result in results]
+    if not ran:
+        return None
+    start, end = min(begin for begin, _ in ran), max(end for _, end in ran)
+    return Evidence(
+        loads=merged_loads(loads),
+        suites=suites,
+        samples=session.results.samples(session.run_id, start, end),
+        tags=_tags(session, loads),
+        spans=_spans(loads),
+    )
+
+
 def judge_thresholds(
     session: Session, stage: str, texts: Sequence[str], *, loads: Sequence[LoadResult], start: float | None = None,
-    end: float | None = None, scope: str = "",
+    end: float | None = None, scope: str = "", aborted: Sequence[ThresholdResult] = (),
 ) -> list[ThresholdResult]:  # fmt: skip
-    """Judge and store thresholds of a stage, or of a window within it."""
+    """Judge and store thresholds of a stage, or of a window within it.
+
+    Args:
+        aborted: thresholds that ended their load; what they said then is their verdict, whatever came after.
+    """
     if not texts:
         return []
     now = session.clock.now()
+    thresholds = [parse_threshold(text) for text in texts]
+    relative = any(item.factor is not None for threshold in thresholds for item in threshold.comparisons)
     sample_start = start if start is not None else min((load.start for load in loads), default=0.0)
     evidence = Evidence(
         loads=merged_loads(loads),
-        suites={
-            label: [result for result in session.suites if result.stage == stage and result.suite == label]
-            for label in {result.suite for result in session.suites if result.stage == stage}
-        },
+        suites=_suites(session, stage),
         samples=session.results.samples(session.run_id, sample_start, end if end is not None else now),
         start=start,
         end=end,
+        tags=_tags(session, loads),
+        spans=_spans(loads),
+        baseline=baseline_evidence(session) if relative else None,
     )
-    results = judge_all([parse_threshold(text) for text in texts], evidence)
+    breaches = {result.text: result for result in aborted}
+    results = judge_all(thresholds, evidence)
+    for position, (threshold, result) in enumerate(zip(thresholds, results, strict=True)):
+        if breach := breaches.get(result.text):
+            about = [evidence.loads[item.subject] for item in threshold.comparisons if item.subject in evidence.loads]
+            results[position] = settle_abort(result, breach, about)
     session.store.add_thresholds(session.run_id, stage, results, scope)
     return results
 
@@ -105,7 +151,9 @@ def judge_stage(
     """
     loads = [load for load in session.loads if load.stage == stage]
     every = [*texts, *default_thresholds(uses, texts)]
-    results = judge_thresholds(session, stage, every, loads=loads)
+    results = judge_thresholds(
+        session, stage, every, loads=loads, aborted=session.aborts.breached if session.aborts else ()
+    )
     suites = [result for result in session.suites if result.stage == stage]
     for finding in failing_tests(suites):
         if stage != "endurance":  # there, flaky tests are judged over all repetitions

@@ -33,6 +33,7 @@ from shakedown.session.registry import register, unregister
 from shakedown.verdict import Verdict
 
 if TYPE_CHECKING:
+    from shakedown.session.aborting import Aborts
     from shakedown.session.experiments import FaultBench
 
 __all__ = ["RunOptions", "Session", "StageOutcome", "stage_error"]
@@ -98,6 +99,7 @@ class Session:
     observer: Observer | None = None
     prober: Prober | None = None
     bench: "FaultBench | None" = None  # the faults stage's own
+    aborts: "Aborts | None" = None  # of the stage that runs, when a threshold of it may end its loads
     lost_writes: list[str] = field(default_factory=list)  # results that could not be stored: the run cannot pass
 
     # -------------------------------------------------------------------------------------------------- opening, closing
@@ -219,6 +221,8 @@ class Session:
     def on_delta(self, stage: str, repetition: int, delta: LoadDelta) -> None:
         """What a load measured since its last delta."""
         self._keep(lambda: self.store.add_delta(self.run_id, stage, repetition, delta))
+        if self.aborts is not None:
+            self.aborts.take(delta)
         ended = sum(bucket.response.count for bucket in delta.buckets.values())
         bad = sum(pulse.bad for pulse in delta.pulses.values())
         if ended:

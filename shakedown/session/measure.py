@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from shakedown.errors import LoadError
 from shakedown.load import LoadHandle, build_spec
 from shakedown.load.spec import Target
 from shakedown.load.spread import Launch, ShardedLoad
@@ -19,7 +20,13 @@ __all__ = ["measure_load", "measure_suite", "prepare_load", "read_cycle"]
 def prepare_load(
     session: Session, use: UseScenario, stage: str, repetition: int = 0, *, until_stopped: bool = False
 ) -> LoadHandle:
-    """A load that is ready to be started, and stores what it measures."""
+    """A load that is ready to be started, and stores what it measures.
+
+    Raises:
+        LoadError: it is to be watched while it runs, and its shards speak when they have ended.
+    """
+    if until_stopped and use.shards is not None:
+        raise LoadError(f"the load `{label_of(use)}` of the faults stage cannot be spread over shards")
     name = session.loaded.plan.scenarios[use.use].target
     address = session.system.address(name) if name is not None else None
     spec = build_spec(
@@ -50,6 +57,8 @@ def measure_load(
             tell=lambda text: session.say("load", label_of(use), text),
         )  # fmt: skip
     handle.start()
+    if session.aborts is not None and isinstance(handle, LoadHandle):  # shards are silent until their end
+        session.aborts.begin(handle)
     return finish_load(session, handle)
 
 

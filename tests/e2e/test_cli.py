@@ -112,6 +112,21 @@ def test_a_failing_baseline_stops_the_run(tmp_path):
     assert "the baseline failed" in summary["stages"][1]["reason"]
 
 
+def test_a_threshold_ends_its_load(tmp_path):
+    """A breach of a threshold with `abort` stops the load at once and fails the run by that threshold."""
+    plan(tmp_path, status=201)
+    text = (tmp_path / "plan.yaml").read_text()
+    text = text.replace("get.error_rate < 1%]", "get.error_rate < 10% abort after 1s]").replace("3s}", "60s}")
+    (tmp_path / "plan.yaml").write_text(text)
+    done = shakedown("run", "plan.yaml", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    summary = json.loads(shakedown("report", "--json", cwd=tmp_path).stdout)
+    assert 1 <= summary["stages"][0]["seconds"] < 30
+    (threshold,) = [item for item in summary["thresholds"] if item["verdict"] == "failed"]
+    assert threshold["text"].startswith("get.error_rate < 10%")
+    assert "stopped" in threshold["reason"]
+
+
 def test_a_service_that_is_not_there_is_exit_4(tmp_path):
     """What never gets healthy could not be run."""
     (tmp_path / "plan.yaml").write_text(
@@ -140,7 +155,7 @@ def test_an_interrupted_run_keeps_what_it_measured(tmp_path, number):
     assert summary["status"] == "interrupted"
     assert summary["verdict"] is None
     journal = next((tmp_path / ".shakedown" / "runs").iterdir()) / "journal.jsonl"
-    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    entries = [json.loads(line) for line in journal.read_text().split("\n") if line]
     assert {entry["intend"]["id"] for entry in entries if "intend" in entry} == {
         entry["strike"] for entry in entries if "strike" in entry
     }

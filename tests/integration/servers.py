@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HOSTILE = {
@@ -15,14 +16,28 @@ HOSTILE = {
 
 
 async def serve(port: int, mode: str) -> None:
+    limit = int(mode.removeprefix("limit")) if mode.startswith("limit") else 0  # requests a second; more get a 503
+    tokens, filled = 0.0, 0.0
+
+    def answer() -> bytes:
+        nonlocal tokens, filled
+        if not limit:
+            return OK if mode == "good" else HOSTILE[mode]
+        now = time.monotonic()
+        tokens, filled = min(tokens + (now - filled) * limit, limit / 5), now
+        if tokens < 1:
+            return HOSTILE["status"]
+        tokens -= 1
+        return OK
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await reader.readuntil(b"\r\n\r\n"):
                 if mode == "silent":
                     await asyncio.sleep(3600)
-                writer.write(OK if mode == "good" else HOSTILE[mode])
+                writer.write(answer())
                 await writer.drain()
-                if mode not in ("good", "status"):
+                if mode not in ("good", "status") and not limit:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

@@ -6,6 +6,7 @@ import pytest
 
 from shakedown.analysis.compare import compare_loads, compare_memory
 from shakedown.analysis.diagnosis import ledger_findings, lying_health
+from shakedown.analysis.disturbance import disturbed, foreign_cpu
 from shakedown.analysis.evidence import Evidence
 from shakedown.analysis.flakes import merge_tests, upper_bound
 from shakedown.analysis.growth import GrowthVerdict, judge_growth
@@ -234,12 +235,14 @@ def test_comparison_with_the_baseline():
     """A figure that stays in tolerance passes; noise below the floor does not count; a rise above both fails."""
     before = load([0.1] * 100)
 
-    def p95(after):
-        return compare_loads(before, load(after), {"p95": 0.2})[0].verdict
+    def p95(after, disturbance=""):
+        return compare_loads(before, load(after), {"p95": 0.2}, disturbance)[0].verdict
 
     assert p95([0.11] * 100) is Verdict.PASSED
     assert p95([0.15] * 100) is Verdict.FAILED
     assert p95([0.15] * 10) is Verdict.INCONCLUSIVE
+    assert p95([0.15] * 100, "a busy machine") is Verdict.INCONCLUSIVE
+    assert p95([0.11] * 100, "a busy machine") is Verdict.PASSED
     assert compare_loads(load([0.001] * 100), load([0.01] * 100), {"p95": 0.2})[0].verdict is Verdict.PASSED
 
 
@@ -271,3 +274,34 @@ def test_flakes():
     ]
     kinds = {test.test: (test.kind, test.failures) for test in merge_tests(runs)}
     assert kinds == {"t0": ("none observed", 0), "t1": ("flaky", 1), "t2": ("broken", 5)}
+
+
+def test_a_busy_machine_is_not_the_services_fault():
+    """What is slower while other programs took much more of the machine is inconclusive; more errors still fail."""
+
+    def cpu(host, service):
+        return [Sample(1.0, "host", "cpu", host), Sample(1.0, "api", "cpu", service)]
+
+    assert foreign_cpu(cpu(1.5, 0.5), ["api"]) == 1.0
+    assert foreign_cpu([Sample(1.0, "api", "cpu", 1.0)], ["api"]) is None
+    assert disturbed(cpu(0.6, 0.5), cpu(1.9, 1.8), ["api"], 2) == ""  # it is the service itself
+    reason = disturbed(cpu(0.6, 0.5), cpu(1.9, 0.5), ["api"], 2)
+    assert "70 % of the machine, 5 % before" in reason
+
+
+@pytest.mark.parametrize(
+    ("slow", "verdict"), [(0, Verdict.PASSED), (1, Verdict.PASSED), (3, Verdict.INCONCLUSIVE), (6, Verdict.FAILED)]
+)
+def test_one_hiccup_is_not_a_lasting_state(slow, verdict):
+    """A percentile that one slow second moved is no failure; what is slow for most of the time is."""
+
+    def seconds(slow_ones):
+        result = load([0.01] * 40)
+        for second in range(1, 10):
+            other = load([0.3 if second <= slow_ones else 0.01] * 40, second=second)
+            result.buckets.update(other.buckets)
+        return result
+
+    found = compare_loads(seconds(0), seconds(slow), {"p95": 1.0})[0]
+    assert found.verdict is verdict
+    assert found.after == pytest.approx(0.3 if slow else 0.01, rel=0.01)

@@ -52,8 +52,22 @@ def test_health(api, worker):
         assert answer.json()["status"] == "ok"
 
 
-def test_metrics(api):
-    """The metrics hold the depth of the queue and the requests by route."""
-    text = api.get("/metrics").text
-    assert "queue_depth " in text
-    assert 'route="/health"' in text
+@pytest.mark.parametrize("body", [rb'{"id": "x", "user": "u", "text": "\ud800"}'])
+def test_half_a_character_is_refused(api, body):
+    """Text that no encoding can hold is refused, not passed on to where it breaks."""
+    assert api.post("/messages", content=body).status_code == 422
+
+
+API = ("queue_depth", "queue_limit", "review_depth", "pool_in_use", "database_connections", "open_sockets", "open_files",
+       "cache_entries", "event_loop_lag_seconds", 'circuit_state{dependency="chat-typing"}', "courier_requests_total{")  # fmt: skip
+WORKER = ('circuit_state{dependency="llm-primary"}', 'circuit_state{dependency="chat"}', "outbox_depth", "dead_letters", "in_hand")  # fmt: skip
+
+
+def test_metrics(api, worker):
+    """The metrics hold what an observer needs; each family of series has one type."""
+    for service, wanted in ((api, API), (worker, WORKER)):
+        lines = service.get("/metrics").text.splitlines()
+        for name in wanted:
+            assert any(line.startswith(name) for line in lines), name
+        types = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+        assert len(types) == len(set(types))

@@ -96,6 +96,7 @@ class PreparedRequest:
         about = {name: headers.pop(name) for name in list(headers) if name.lower() == "content-type"}
         if self._body.content_type is not None and not about:
             about = {"Content-Type": self._body.content_type}
+        about = {name: value for name, value in about.items() if value}  # an empty one says: none
         secret = {name: headers.pop(name) for name in list(headers) if looks_secret(name)}
         auth = request.auth or http.auth
         self._lines, self._about, own = _lines(headers), _lines(about), _lines(secret)

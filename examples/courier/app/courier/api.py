@@ -5,10 +5,15 @@ import json
 import time
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 from courier import defects
+from courier.audit import Audit
+from courier.cache import Cache
 from courier.http import make_app, patiently, serve
+from courier.metrics import METRICS
+from courier.presence import Presence
 from courier.queue import Queue, QueueUnavailable
 from courier.settings import SETTINGS
 from courier.store import Store
@@ -19,13 +24,14 @@ PAGE = 100
 CONTEXT = 20_000
 CONTEXTS = 40_000  # even a leak is bounded here: below 1 GB
 FLUSH_EVERY = 0.3
+CACHE_FOR = 30.0
 
 
 class Intake:
     """Where accepted messages go."""
 
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
+    def __init__(self, queue: Queue, store: Store) -> None:
+        self._queue, self._store = queue, store
         self._buffer: list[tuple[str, str, str]] = []
         self._contexts: list[bytes] = []
 
@@ -36,6 +42,8 @@ class Intake:
         if defects.on("lose-writes"):
             self._buffer.append((message, user, text))
             return "accepted"
+        if defects.on("cascade") and await self._store.message(message) is not None:
+            return "duplicate"
         return await self._queue.accept(message, user, text)
 
     async def flush_for_ever(self) -> None:
@@ -89,6 +97,10 @@ def _text(document: dict[str, Any], key: str, limit: int) -> str:
         raise _refuse(422, f"{key} must be a text that is not empty")
     if len(value) > limit or "\x00" in value:
         raise _refuse(422, f"{key} is longer than {limit} characters, or holds a zero")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _refuse(422, f"{key} holds half a character") from None
     return value
 
 
@@ -99,19 +111,28 @@ async def post_message(request: web.Request) -> web.Response:
     document = await _document(request)
     message, user, text = _text(document, "id", 100), _text(document, "user", 100), _text(document, "text", TEXT_LIMIT)
     state = await request.app["intake"].accept(message, user, text)
+    METRICS.counters[f'messages_total{{outcome="{state}"}}'] += 1
     if state == "full":
         return web.json_response({"error": "the queue is full"}, status=503, headers={"Retry-After": "2"})
+    request.app["audit"].note(message, user)
+    request.app["presence"].typing(user)
     return web.json_response({"id": message, "status": "accepted"}, status=202)
 
 
 async def get_message(request: web.Request) -> web.Response:
-    """A message, as far as it got."""
-    message = request.match_info["id"]
+    """A message, as far as it got. Answers that are final come from a cache, unless the client asks for a fresh one."""
+    message, cache = request.match_info["id"], request.app["cache"]
+    fresh = request.headers.get("Cache-Control") == "no-cache"
+    kept = None if fresh else cache.get(message)
+    if kept is not None:
+        return web.json_response(kept[0], headers={"Age": str(int(kept[1]))})
     found = await request.app["store"].message(message)
     if found is None and await request.app["queue"].knows(message):
         found = await request.app["store"].message(message) or {"id": message, "status": "queued", "replies": []}
     if found is None:
         return web.json_response({"error": "no such message"}, status=404)
+    if not fresh and (found["status"] == "answered" or defects.on("stale-cache")):
+        cache.put(message, found)
     return web.json_response(found)
 
 
@@ -138,25 +159,39 @@ async def inventory(request: web.Request) -> web.Response:
     return web.json_response(await request.app["store"].inventory())
 
 
+async def message_figures(request: web.Request) -> web.Response:
+    """Figures of the messages, and whether the books are right."""
+    return web.json_response(await request.app["store"].books())
+
+
 def main() -> None:
     """Run the api."""
     defects.check()
-    queue, store = Queue(), Store()
+    queue, store = Queue(), Store("api")
     app = make_app(queue, store)
-    app["intake"], app["limit"] = Intake(queue), RateLimit(SETTINGS.rate_limit)
+    app["intake"], app["limit"], app["audit"] = Intake(queue, store), RateLimit(SETTINGS.rate_limit), Audit()
+    app["cache"] = Cache(SETTINGS.cache_size, float("inf") if defects.on("stale-cache") else CACHE_FOR)
     app.router.add_post("/messages", post_message)
     app.router.add_get("/messages", list_messages)
     app.router.add_get("/messages/{id}", get_message)
     app.router.add_post("/webhook", webhook)
     app.router.add_get("/api/inventory/stats", inventory)
+    app.router.add_get("/api/messages/stats", message_figures)
 
     async def start(app: web.Application) -> None:
         await patiently(queue.prepare)
         await patiently(store.prepare)
+        app["session"] = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=10, ttl_dns_cache=2))
+        app["presence"] = Presence(app["session"])
         if defects.on("lose-writes"):
             app["flusher"] = asyncio.create_task(app["intake"].flush_for_ever())
 
+    async def end(app: web.Application) -> None:
+        if "session" in app:
+            await app["session"].close()
+
     app.on_startup.append(start)
+    app.on_cleanup.append(end)
     serve(app)
 
 

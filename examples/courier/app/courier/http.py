@@ -1,83 +1,67 @@
-"""What api, worker and recovery share: metrics, health, an orderly end."""
+"""What api, worker and recovery share: health, metrics, answers to what goes wrong, an orderly end."""
 
 import asyncio
-import os
 import time
-from collections import Counter
-from pathlib import Path
 from typing import Any, Awaitable, Callable
 
 from aiohttp import web
 
 from courier import defects
+from courier.metrics import METRICS, watch_the_loop
 from courier.queue import Queue, QueueUnavailable
 from courier.settings import SETTINGS
 from courier.store import Store, StoreUnavailable
 
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+QUICK = 0.05
 
 
-class Metrics:
-    """Counters and gauges in the Prometheus text format."""
+class Look:
+    """A question to a dependency, asked once at a time: one that is in trouble is not helped by ten more, nor by ten that
+    are broken off. Who asks waits for a short time, and hardly at all while the last answer was none."""
 
-    def __init__(self) -> None:
-        self.requests: Counter[tuple[str, int]] = Counter()
-        self.latency: Counter[float] = Counter()
-        self.latency_sum = 0.0
-        self.gauges: dict[str, float] = {}
-        self.counters: Counter[str] = Counter()
+    def __init__(self, ask: Callable[[], Awaitable[Any]]) -> None:
+        self._ask, self._task, self._down = ask, None, False
 
-    def observe(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered."""
-        self.requests[route, status] += 1
-        self.latency_sum += seconds
-        for bound in BUCKETS:
-            if seconds <= bound:
-                self.latency[bound] += 1
+    async def answer(self) -> Any:
+        """What the dependency says.
 
-    def text(self) -> str:
-        """All of it."""
-        total = sum(self.requests.values())
-        lines = ["# TYPE courier_requests_total counter"]
-        lines += [
-            f'courier_requests_total{{route="{route}",status="{status}"}} {n}'
-            for (route, status), n in self.requests.items()
-        ]
-        lines.append("# TYPE courier_request_seconds histogram")
-        lines += [f'courier_request_seconds_bucket{{le="{bound}"}} {self.latency[bound]}' for bound in BUCKETS]
-        lines += [f'courier_request_seconds_bucket{{le="+Inf"}} {total}', f"courier_request_seconds_count {total}"]
-        lines.append(f"courier_request_seconds_sum {self.latency_sum:.6f}")
-        for name, value in {**self.gauges, **process_figures()}.items():
-            lines += [f"# TYPE {name} gauge", f"{name} {value}"]
-        for name, count in self.counters.items():
-            lines += [f"# TYPE {name} counter", f"{name} {count}"]
-        return "\n".join(lines) + "\n"
+        Raises:
+            QueueUnavailable, StoreUnavailable, asyncio.TimeoutError: nothing.
+        """
+        if self._task is None or self._task.done():
+            self._down = self._task is not None and _failed(self._task)  # it may have come after nobody waited any more
+            self._task = asyncio.create_task(self._look())
+            self._task.add_done_callback(_failed)  # perhaps nobody waits for it
+        task = self._task
+        done, _ = await asyncio.wait({task}, timeout=QUICK if self._down else SETTINGS.health_timeout)
+        self._down = not done or _failed(task)
+        if not done:
+            raise asyncio.TimeoutError
+        return task.result()
+
+    async def _look(self) -> Any:
+        return await asyncio.wait_for(self._ask(), SETTINGS.call_timeout)
 
 
-def process_figures() -> dict[str, float]:
-    """This process as the kernel sees it."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return {
-        "process_resident_memory_bytes": float(pages * os.sysconf("SC_PAGE_SIZE")),
-        "process_open_fds": float(len(os.listdir("/proc/self/fd"))),
-    }
+def _failed(task: asyncio.Task[Any]) -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
-async def look(queue: Queue, store: Store) -> tuple[int, dict[str, Any]]:
-    """The health of what a service depends on, looked at within a short time."""
+async def health_of(looks: dict[str, Look]) -> tuple[int, dict[str, Any]]:
+    """The health of what a service depends on."""
     if defects.on("lying-health"):
         return 200, {"status": "ok"}
 
-    async def part(check: Callable[[], Awaitable[None]]) -> str:
+    async def part(look: Look) -> str:
         try:
-            await asyncio.wait_for(check(), SETTINGS.health_timeout)
+            await look.answer()
         except (QueueUnavailable, StoreUnavailable, asyncio.TimeoutError) as error:
             return f"down: {type(error).__name__}"
         return "ok"
 
-    redis, postgres = await asyncio.gather(part(queue.ping), part(store.ping))
-    healthy = redis == postgres == "ok"
-    return (200 if healthy else 503), {"status": "ok" if healthy else "degraded", "redis": redis, "postgres": postgres}
+    parts = dict(zip(looks, await asyncio.gather(*(part(look) for look in looks.values()))))
+    healthy = set(parts.values()) == {"ok"}
+    return (200 if healthy else 503), {"status": "ok" if healthy else "degraded", **parts}
 
 
 @web.middleware
@@ -99,7 +83,7 @@ async def measure(request: web.Request, handler: Any) -> web.StreamResponse:
             {"error": f"{type(error).__name__}: try again"}, status=503, headers={"Retry-After": "1"}
         )
     finally:
-        request.app["metrics"].observe(route, status, time.monotonic() - begun)
+        METRICS.observe(route, status, time.monotonic() - begun)
 
 
 def _keep(error: web.HTTPException) -> dict[str, str]:
@@ -118,22 +102,31 @@ async def patiently(step: Callable[[], Awaitable[None]]) -> None:
 def make_app(queue: Queue, store: Store) -> web.Application:
     """An application with /health and /metrics."""
     app = web.Application(middlewares=[measure], client_max_size=64 * 1024)
-    app["metrics"], app["queue"], app["store"] = Metrics(), queue, store
+    app["queue"], app["store"] = queue, store
+
+    async def start(app: web.Application) -> None:
+        app["watch"] = asyncio.create_task(watch_the_loop())
+
+    app.on_startup.append(start)
+
+    looks = {"redis": Look(queue.ping), "postgres": Look(store.ping)}
+    figures = Look(queue.figures), Look(store.figures)
 
     async def health(_: web.Request) -> web.Response:
-        status, body = await look(queue, store)
+        status, body = await health_of(looks)
         return web.json_response(body, status=status)
 
     async def metrics(_: web.Request) -> web.Response:
-        size, idle = store.connections()
-        gauges = app["metrics"].gauges
-        gauges |= {"pool_connections": size, "pool_idle": idle, "pool_max": SETTINGS.pool_size}
-        for name, read in (("queue_depth", queue.depth), ("review_depth", store.in_review)):
+        gauges = METRICS.gauges
+        gauges |= {**store.connections(), **queue.connections(), "queue_limit": SETTINGS.queue_limit}
+        for known in ("queue_depth", "review_depth", "database_connections", "outbox_depth"):
+            gauges.pop(known, None)  # unknown is not zero
+        for figure in figures:
             try:
-                gauges[name] = await asyncio.wait_for(read(), SETTINGS.health_timeout)
+                gauges |= await figure.answer()
             except (QueueUnavailable, StoreUnavailable, asyncio.TimeoutError):
-                gauges.pop(name, None)  # unknown is not zero
-        return web.Response(text=app["metrics"].text(), content_type="text/plain")
+                continue
+        return web.Response(text=METRICS.text(), content_type="text/plain")
 
     app.router.add_get("/health", health)
     app.router.add_get("/metrics", metrics)
@@ -141,7 +134,7 @@ def make_app(queue: Queue, store: Store) -> web.Application:
 
 
 def serve(app: web.Application) -> None:
-    """Run until SIGTERM, which is answered at once."""
+    """Run until SIGTERM; what is under way is finished first (`on_shutdown`), within seconds."""
     import uvloop
 
     uvloop.install()

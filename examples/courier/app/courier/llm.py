@@ -1,17 +1,16 @@
 """Replies from a language model: two providers, each behind a time-out, a few retries and a circuit breaker."""
 
 import asyncio
-import random
-import time
-from dataclasses import dataclass
 
 import aiohttp
 
+from courier import defects
+from courier.breaker import Breaker, Budget, back_off
+from courier.metrics import METRICS
 from courier.settings import SETTINGS
 
 RETRIES = 2
-OPEN_AFTER, OPEN_FOR = 5, 5.0
-CLOSED, HALF_OPEN, OPEN = 0, 1, 2
+STORM = 20
 FINAL = (400, 401, 403, 404, 422)  # asking again does not help
 
 
@@ -19,46 +18,12 @@ class NoReply(Exception):
     """A provider gave none."""
 
 
-@dataclass
-class Breaker:
-    """Opens after several failures in a row; lets one call through after a while; closes when that succeeds."""
-
-    failures: int = 0
-    opened_at: float = 0.0
-    probing: bool = False
-
-    @property
-    def state(self) -> int:
-        """0 closed, 1 half-open, 2 open."""
-        if self.failures < OPEN_AFTER:
-            return CLOSED
-        return HALF_OPEN if time.monotonic() - self.opened_at >= OPEN_FOR else OPEN
-
-    def allows(self) -> bool:
-        """Whether a call may be made now."""
-        if self.state == CLOSED:
-            return True
-        if self.state == HALF_OPEN and not self.probing:
-            self.probing = True
-            return True
-        return False
-
-    def note(self, *, ok: bool) -> None:
-        """What came of a call."""
-        self.probing = False
-        if ok:
-            self.failures = 0
-        else:
-            self.failures += 1
-            self.opened_at = time.monotonic()
-
-
 class Provider:
     """One language model service."""
 
     def __init__(self, name: str, url: str, session: aiohttp.ClientSession) -> None:
         self.name = name
-        self.breaker = Breaker()
+        self._breaker, self._budget = Breaker(name), Budget()
         self._url, self._session = url, session
 
     async def reply(self, text: str) -> tuple[str, float]:
@@ -67,23 +32,56 @@ class Provider:
         Raises:
             NoReply: the provider failed, or its breaker is open.
         """
+        if defects.on("retry-storm"):
+            return await self._insist(text)
+        self._budget.called()
         for attempt in range(RETRIES + 1):
-            if not self.breaker.allows():
+            if not self._breaker.allows():
                 raise NoReply(f"{self.name}: circuit open")
-            try:
-                timeout = aiohttp.ClientTimeout(total=SETTINGS.llm_timeout)
-                async with self._session.post(f"{self._url}/complete", json={"text": text}, timeout=timeout) as answer:
-                    if answer.status == 200:
-                        body = await answer.json()
-                        self.breaker.note(ok=True)
-                        return str(body["text"]), float(body["confidence"])
-                    self.breaker.note(ok=False)
-                    if answer.status in FINAL:
-                        raise NoReply(f"{self.name}: HTTP {answer.status}")
-            except (aiohttp.ClientError, asyncio.TimeoutError, ValueError, KeyError):
-                self.breaker.note(ok=False)
-            await asyncio.sleep(0.05 * 2**attempt * (0.5 + random.random()))
-        raise NoReply(f"{self.name}: {RETRIES + 1} attempts failed")
+            reply, again = await self._call(text)
+            self._breaker.note(ok=reply is not None)
+            if reply is not None:
+                return reply
+            if not again or attempt == RETRIES or not self._budget.take():
+                break
+            self._count("llm_retries_total")
+            await asyncio.sleep(back_off(attempt))
+        raise NoReply(f"{self.name}: no reply after {attempt + 1} attempts")
+
+    async def _insist(self, text: str) -> tuple[str, float]:
+        """The mistake of retry-storm: again at once, many times, and the breaker is told of the last attempt alone."""
+        if not self._breaker.allows():
+            raise NoReply(f"{self.name}: circuit open")
+        for attempt in range(STORM):
+            if attempt:
+                self._count("llm_retries_total")
+            reply, _ = await self._call(text)
+            if reply is not None:
+                self._breaker.note(ok=True)
+                return reply
+        self._breaker.note(ok=False)
+        raise NoReply(f"{self.name}: no reply after {STORM} attempts")
+
+    async def _call(self, text: str) -> tuple[tuple[str, float] | None, bool]:
+        """One attempt: the reply, if there was one, and whether another attempt makes sense: not after a long wait."""
+        self._count("llm_calls_total")
+        again = True
+        timeout = aiohttp.ClientTimeout(total=None if defects.on("no-timeout") else SETTINGS.llm_timeout)
+        try:
+            async with self._session.post(f"{self._url}/complete", json={"text": text}, timeout=timeout) as answer:
+                if answer.status == 200:
+                    body = await answer.json()
+                    return (str(body["text"]), float(body["confidence"])), False
+                again = answer.status not in FINAL
+        except asyncio.TimeoutError:
+            again = False
+        except (aiohttp.ClientError, ValueError, KeyError):
+            pass
+        self._count("llm_failures_total")
+        return None, again
+
+    def _count(self, counter: str) -> None:
+        METRICS.counters[f'{counter}{{dependency="{self.name}"}}'] += 1
 
 
 class Replies:
@@ -102,5 +100,7 @@ class Replies:
                 reply, confidence = await provider.reply(text)
             except NoReply:
                 continue
+            METRICS.counters[f'replies_total{{provider="{provider.name}"}}'] += 1
             return reply, provider.name, confidence
+        METRICS.counters['replies_total{provider="canned"}'] += 1
         return "We have your message and will come back to you.", "canned", 1.0

@@ -14,7 +14,10 @@ from courier import defects
 from courier.settings import SETTINGS
 
 STREAM, GROUP = "messages", "workers"
-REMEMBER = 24 * 3600
+REMEMBER = 3600  # ids are unique in the database too; this only spares the worker the work
+DEAD, DEAD_LIMIT = "dead", 1000
+HOLD_OFF = 25.0
+NO_LIMIT = 10**12
 
 # One step, so that an id is either in the stream and remembered, or neither.
 _ACCEPT = """
@@ -50,11 +53,15 @@ class Queue:
             decode_responses=True,
         )
         self._redis: Redis = Redis(connection_pool=pool)
+        self._pool = pool
         self._broken = False
+        self._not_before = 0.0
 
     async def _call(self, *command: Any) -> Any:
         if self._broken:  # the defect no-reconnect: the one connection is gone, and nobody makes another
             raise QueueUnavailable("the connection to Redis is closed")
+        if time.monotonic() < self._not_before:
+            raise QueueUnavailable("Redis failed a moment ago")
         until = time.monotonic() + SETTINGS.call_timeout
         while True:
             try:
@@ -67,6 +74,8 @@ class Queue:
                 self._broken = defects.on("no-reconnect")
                 slow = isinstance(error, (RedisTimeoutError, asyncio.TimeoutError))
                 if self._broken or slow or time.monotonic() > until:
+                    if defects.on("slow-recovery"):  # one call failed, so none is tried for a while
+                        self._not_before = time.monotonic() + HOLD_OFF
                     raise QueueUnavailable(repr(error)) from error
                 await asyncio.sleep(0.02)
 
@@ -80,16 +89,30 @@ class Queue:
 
     async def accept(self, message: str, user: str, text: str) -> str:
         """`accepted`, `duplicate` or `full`."""
-        limit = str(SETTINGS.queue_limit)
-        return await self._call("EVAL", _ACCEPT, 2, STREAM, f"seen:{message}", message, user, text, limit, REMEMBER)
+        limit = NO_LIMIT if defects.on("unbounded-queue") else SETTINGS.queue_limit
+        try:
+            return await self._call("EVAL", _ACCEPT, 2, STREAM, f"seen:{message}", message, user, text, limit, REMEMBER)
+        except ResponseError as error:
+            if "OOM" in str(error):
+                return "full"
+            raise
 
     async def knows(self, message: str) -> bool:
         """Whether an id was accepted."""
         return bool(await self._call("EXISTS", f"seen:{message}"))
 
-    async def depth(self) -> int:
-        """Messages that are not done."""
-        return int(await self._call("XLEN", STREAM))
+    async def figures(self) -> dict[str, float]:
+        """Messages that are not done, and those that could not be."""
+        return {
+            "queue_depth": float(await self._call("XLEN", STREAM)),
+            "dead_letters": float(await self._call("XLEN", DEAD)),
+        }
+
+    def connections(self) -> dict[str, float]:
+        """Of the pool."""
+        made = len(self._pool._connections)
+        idle = sum(connection is not None for connection in self._pool.pool._queue)
+        return {"redis_pool_connections": made, "redis_pool_in_use": made - idle}
 
     async def ping(self) -> None:
         """Look whether it is there."""
@@ -107,6 +130,12 @@ class Queue:
         """These are finished."""
         await self._call("XACK", STREAM, GROUP, *entries)
         await self._call("XDEL", STREAM, *entries)
+
+    async def bury(self, entry: str, fields: dict[str, str], reason: str) -> None:
+        """Take an entry that cannot be processed out of the way, to where a person can look at it."""
+        parts = [part for pair in {**fields, "reason": reason}.items() for part in pair]
+        await self._call("XADD", DEAD, "MAXLEN", "~", DEAD_LIMIT, "*", *parts)
+        await self.done([entry])
 
     async def requeue_stale(self, idle: float) -> int:
         """Put back what somebody took `idle` seconds ago and never finished; how many."""

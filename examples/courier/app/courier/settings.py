@@ -25,6 +25,8 @@ class Settings:
     call_timeout: float = _number("COURIER_CALL_TIMEOUT", 2.0)
     llm_timeout: float = _number("COURIER_LLM_TIMEOUT", 2.0)
     health_timeout: float = _number("COURIER_HEALTH_TIMEOUT", 0.5)
+    cache_size: int = int(_number("COURIER_CACHE_SIZE", 500))
+    chat_rate: float = _number("COURIER_CHAT_RATE", 200)  # outgoing messages per second at most, as chat services ask
     stale_after: float = _number("COURIER_STALE_AFTER", 10.0)
     defects: tuple[str, ...] = field(
         default_factory=lambda: tuple(name for name in os.environ.get("COURIER_DEFECTS", "").split(",") if name)

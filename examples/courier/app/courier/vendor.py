@@ -9,7 +9,33 @@ from aiohttp import web
 from courier.http import serve
 
 SENT: Counter = Counter()
+CALLS: Counter = Counter()
+FLIGHT = {"now": 0, "peak": 0}
 MODE = {"status": 200, "delay": 0.02}
+
+
+@web.middleware
+async def count(request: web.Request, handler) -> web.StreamResponse:
+    """Count the calls, and how many are here at once."""
+    FLIGHT["now"] += 1
+    FLIGHT["peak"] = max(FLIGHT["peak"], FLIGHT["now"])
+    status = 0
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        FLIGHT["now"] -= 1
+        CALLS[request.path, status] += 1
+
+
+async def metrics(_: web.Request) -> web.Response:
+    """What arrived here: the other side of retries, breakers and herds."""
+    lines = ["# TYPE calls_total counter"]
+    lines += [f'calls_total{{path="{path}",status="{status}"}} {number}' for (path, status), number in CALLS.items()]
+    lines += ["# TYPE in_flight gauge", f"in_flight {FLIGHT['now']}"]
+    lines += ["# TYPE in_flight_peak gauge", f"in_flight_peak {FLIGHT['peak']}"]
+    return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
 
 
 async def complete(request: web.Request) -> web.Response:
@@ -27,9 +53,17 @@ async def send(request: web.Request) -> web.Response:
     message = str((await request.json()).get("id", ""))
     if MODE["status"] != 200:
         return web.json_response({"error": "told to"}, status=int(MODE["status"]))
+    await asyncio.sleep(MODE["delay"])
     fresh = message not in SENT
     SENT[message] += fresh
     return web.json_response({"sent": fresh})
+
+
+async def typing(request: web.Request) -> web.Response:
+    """Shows a user that an answer is being written."""
+    await request.read()
+    await asyncio.sleep(MODE["delay"])
+    return web.json_response({"shown": True}, status=int(MODE["status"]))
 
 
 async def sent(request: web.Request) -> web.Response:
@@ -39,7 +73,8 @@ async def sent(request: web.Request) -> web.Response:
 
 
 async def mode(request: web.Request) -> web.Response:
-    """Behave differently from now on."""
+    """Behave differently from now on; the peak is counted anew."""
+    FLIGHT["peak"] = FLIGHT["now"]
     MODE.update({key: float(value) for key, value in (await request.json()).items() if key in MODE})
     return web.json_response(MODE)
 
@@ -51,10 +86,10 @@ async def health(_: web.Request) -> web.Response:
 
 def main() -> None:
     """Run a vendor."""
-    app = web.Application()
+    app = web.Application(middlewares=[count])
     app.add_routes(
-        [web.post("/complete", complete), web.post("/send", send), web.get("/sent", sent), web.post("/mode", mode),
-         web.get("/health", health)]
+        [web.post("/complete", complete), web.post("/send", send), web.post("/typing", typing), web.get("/sent", sent),
+         web.post("/mode", mode), web.get("/health", health), web.get("/metrics", metrics)]
     )  # fmt: skip
     serve(app)
 

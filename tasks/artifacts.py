@@ -1,0 +1,115 @@
+"""What a run leaves in Prefect's UI: its progress, its thresholds, its report. None of it can change how a run ends."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.exceptions import PrefectException
+
+from shakedown.plan import planned_durations
+from shakedown.records.judgement import ThresholdResult
+from shakedown.session import Session
+from shakedown.units import format_duration, format_share, format_size
+
+__all__ = ["ProgressBar", "name_images", "progress_of", "publish_report", "threshold_table"]
+
+_IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
+_LEAST = 1.0  # seconds: a stage of suites alone plans no time, and is not nothing
+
+
+_bars: dict[str, "ProgressBar"] = {}
+
+
+def progress_of(session: Session) -> "ProgressBar":
+    """The one progress bar of a run."""
+    return _bars.setdefault(session.run_id, ProgressBar(session))
+
+
+class ProgressBar:
+    """How far a run is, as an artifact: the share of its planned time that lies behind it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._weights = {name: max(took, _LEAST) for name, took in planned_durations(session.loaded.plan).items()}
+        self._total = sum(self._weights.values()) or _LEAST
+        self._artifact: UUID | None = None
+
+    def enter(self, stage: str, done: int = 0, of: int = 1) -> None:
+        """`stage` goes on; so many `of` its equal parts are done."""
+        names = list(self._weights)
+        behind = sum(self._weights[name] for name in names[: names.index(stage)]) + done / of * self._weights[stage]
+        self._show(100 * behind / self._total, f"{stage}, {done} of {of} done" if of > 1 else stage)
+
+    def finish(self, words: str) -> None:
+        """Nothing more will be run."""
+        _bars.pop(self._session.run_id, None)
+        self._show(100.0, words)
+
+    def _show(self, percent: float, words: str) -> None:
+        text = f"{words} (run {self._session.run_id})"
+        with _beside_the_point(self._session):
+            if self._artifact is None:
+                made = create_progress_artifact(percent, key=_key("progress", self._session), description=text)
+                self._artifact = made if isinstance(made, UUID) else None  # its type has the asynchronous form too
+            else:
+                update_progress_artifact(self._artifact, percent, description=text)
+
+
+def publish_report(session: Session, path: Path) -> None:
+    """Keep the report's text and the table of its thresholds as artifacts of the task that goes on."""
+    description = f"run {session.run_id}"
+    with _beside_the_point(session):
+        thresholds = threshold_table(session.results.thresholds(session.run_id))
+        if thresholds:
+            create_table_artifact(table=thresholds, key=_key("thresholds", session), description=description)
+        text = name_images(path.read_text(encoding="utf-8"), path.parent)
+        create_markdown_artifact(key=_key("report", session), markdown=text, description=description)
+
+
+def name_images(markdown: str, folder: Path) -> str:
+    """The same text with each image's path written out: a UI elsewhere can show no file of this machine."""
+    return _IMAGE.sub(lambda image: f"{image[1]}: `{folder / image[2]}`", markdown)
+
+
+def threshold_table(thresholds: Sequence[tuple[str, str, ThresholdResult]]) -> list[dict[str, str]]:
+    """One row per threshold, value beside limit, in the order given."""
+    return [
+        {
+            "verdict": f"{item.verdict.symbol} {item.verdict}",
+            "stage": f"{stage}: {scope}" if scope else stage,
+            "threshold": item.text,
+            "measured": "–" if item.actual is None else _amount(item.actual, item.unit),
+            "limit": _amount(item.limit, item.unit),
+            "n": str(item.samples),
+            "why": item.reason,
+        }
+        for stage, scope, item in thresholds
+    ]
+
+
+def _amount(value: float, unit: str) -> str:
+    known = {"s": format_duration, "B": format_size, "%": format_share}
+    return known[unit](value) if unit in known else f"{value:.4g}{unit}"
+
+
+def _key(kind: str, session: Session) -> str:
+    """Small letters, digits and dashes: what Prefect allows. Runs of one plan share a key, so the UI has their history."""
+    return f"{kind}-{session.loaded.plan.name}".lower().replace("_", "-")
+
+
+@contextmanager
+def _beside_the_point(session: Session) -> Iterator[None]:
+    """What Prefect's server will not take is told and changes nothing: the results are in the database."""
+    try:
+        yield
+    except (PrefectException, httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
+        session.say("warning", "", f"no artifact in Prefect: {type(error).__name__}: {error}")

@@ -1,0 +1,22 @@
+"""Reports of every kind of run, compared with files that a person has read."""
+
+import pytest
+
+from shakedown.reports.markdown import render_markdown
+from shakedown.reports.model import collect
+from shakedown.reports.summary import summary_json
+from tests.unit.reports.scenes import SCENES
+
+CHARTS = {"latency": "latency.svg", "memory": "memory.svg", "health": "health.svg"}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_report_md(results, golden, scene):
+    """The Markdown of a stored run is the golden one, byte for byte."""
+    golden(f"{scene}.md", render_markdown(collect(results, scene), {} if scene in ("empty", "error") else CHARTS))
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_summary_json(results, golden, scene):
+    """The summary of a stored run is the golden one, byte for byte."""
+    golden(f"{scene}.json", summary_json(collect(results, scene)))
