@@ -10,7 +10,6 @@ import math
 import random
 import string
 import time
-import uuid
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import Any
 
 from shakedown.errors import LoadError
 from shakedown.load.spec import LoadSpec
-from shakedown.plan.templates import FUNCTIONS
+from shakedown.plan.templates import FUNCTIONS, environment
 
-__all__ = ["Context", "Stream", "read_rows"]
+__all__ = ["Context", "Stream", "read_rows", "shuffled"]
 
 _MASK = (1 << 64) - 1
 _STEP, _ITERATION, _PART = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95, 0xA0761D6478BD642F
@@ -186,10 +185,8 @@ class Stream(random.Random):
         self._state = start & _MASK
 
     def _next(self) -> int:
-        self._state = z = (self._state + _STEP) & _MASK
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-        return z ^ (z >> 31)
+        self._state = (self._state + _STEP) & _MASK
+        return _mixed(self._state)
 
     def random(self) -> float:
         """A number in [0, 1)."""
@@ -221,7 +218,9 @@ class Context:
         self._rows = rows
         self._order = self._data.order if self._data else "sequential"
         self._recycles = self._data.recycles if self._data else True
-        self._functions: dict[str, Any] = {**FUNCTIONS, **_functions(self._drawn)}
+        self._functions: dict[str, Any] = {
+            **environment().globals, **FUNCTIONS, **_functions(self._drawn),
+        }  # fmt: skip
 
     def start(self, iteration: int, part: int) -> Stream:
         """The randomness of one part of an iteration (a request, a choice, a pause), from its beginning."""
@@ -229,8 +228,7 @@ class Context:
         return self._drawn
 
     def _place(self, iteration: int, part: int) -> int:
-        z = (self._seed * _STEP + iteration * _ITERATION + part * _PART) & _MASK
-        return ((z ^ (z >> 31)) * 0xBF58476D1CE4E5B9) & _MASK
+        return _mixed((self._seed * _STEP + iteration * _ITERATION + part * _PART) & _MASK)
 
     def names(self, iteration: int, vu: int) -> dict[str, object]:
         """The names of one iteration.
@@ -261,7 +259,7 @@ class Context:
                 hint="give it more rows, or say `exhausted: recycle`",
             )
         around, turn = divmod(turn, number)
-        return rows[_shuffled(number, self._seed + around)[turn] if self._order == "shuffled" else turn]
+        return rows[shuffled(turn, number, self._seed + around) if self._order == "shuffled" else turn]
 
     def draw(self, weights: Sequence[float], iteration: int | None = None, choice: int = 1) -> int:
         """An index drawn by weight; for an iteration, its `choice`th is always the same."""
@@ -269,19 +267,37 @@ class Context:
         return draw.choices(range(len(weights)), weights)[0]
 
 
-@lru_cache(maxsize=4)
-def _shuffled(number: int, seed: int) -> list[int]:
-    """The same order in every worker."""
-    order = list(range(number))
-    random.Random(seed).shuffle(order)  # noqa: S311 - repeatable data, not cryptography
-    return order
+def _mixed(z: int) -> int:
+    """64 bits that look nothing like those of z (the finaliser of SplitMix64)."""
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def shuffled(turn: int, number: int, seed: int) -> int:
+    """Which of `number` things comes at a turn of a shuffled order, without making the order.
+
+    A Feistel network permutes the numbers below a power of four; what falls beyond `number` is sent through again
+    (Black and Rogaway 2002). So a million rows are shuffled anew without holding up the loop, alike in every worker.
+    """
+    half = max(((number - 1).bit_length() + 1) // 2, 1)
+    mask = (1 << half) - 1
+    while True:
+        left, right = turn >> half, turn & mask
+        for key in range(6):
+            left, right = right, left ^ (_mixed((seed * _PART + key * _ITERATION + right * _STEP) & _MASK) & mask)
+        turn = left << half | right
+        if turn < number:
+            return turn
 
 
 def _functions(drawn: Stream) -> dict[str, Any]:
     """The functions of templates that draw."""
 
     def uuid4() -> str:
-        return str(uuid.UUID(int=drawn.getrandbits(128), version=4))
+        bits = drawn.getrandbits(128) & ~(0xF000 << 64 | 0xC000 << 48) | 0x4000 << 64 | 0x8000 << 48  # RFC 9562, 5.4
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def choice(*values: Any) -> Any:
         return drawn.choice(values[0] if len(values) == 1 else values)

@@ -30,6 +30,7 @@ HOSTILE = {
     "two-answers": OK + OK,
     "upgrade": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x05hello",
     "bad-status": b"HTTP/1.1 9999 What\r\n\r\n",
+    "both-lengths": CHUNKED[:-2] + b"Content-Length: 3\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     "negative-length": b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
     "nul-header": b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok",
 }
@@ -171,6 +172,10 @@ class Peer:
             case "hints":
                 self.writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
                 return self.answer(200, {"final": True})
+            case "bare":
+                length = b"Content-Length: 5\r\n" if method == "HEAD" else b""
+                self.writer.write(f"HTTP/1.1 {rest} X\r\n".encode() + length + b"\r\n")
+                return True
             case "status":
                 return self.answer(int(rest), {})
         return self.answer(404, {})

@@ -448,7 +448,7 @@ def watched(load: LoadHandle) -> tuple[int, LoadResult]:
     [
         ("garbage", "protocol"), ("http09", "protocol"), ("half", "closed"), ("half-head", "closed"), ("bad-chunks", "protocol"),
         ("half-chunk", "closed"), ("nothing", "closed"), ("reset", "reset"), ("too-long", "protocol"), ("two-lengths", "protocol"),
-        ("two-answers", "protocol"), ("upgrade", "protocol"), ("bad-status", "protocol"), ("negative-length", "protocol"),
+        ("two-answers", "protocol"), ("upgrade", "protocol"), ("bad-status", "protocol"), ("both-lengths", "protocol"), ("negative-length", "protocol"),
         ("nul-header", "protocol"),
     ],
 )  # fmt: skip
@@ -521,6 +521,27 @@ def test_an_answer_that_nobody_asked_for_ends_the_connection(tmp_path):
         result = run(handle(tmp_path, server.port, executor, own))
         counts = server.counts
     assert (result.counts.ok, counts["requests"], counts["connections"]) == (8, 8, 8)
+
+
+def test_an_answer_without_a_body(tmp_path, shared):
+    """HEAD, 204 and 304 have none whatever their fields say; the connection serves on."""
+    requests = [
+        {"name": name, "get": f"/bare/{status}", "checks": [f"status == {status}", "size < 1B"]}
+        for name, status in (("a", 204), ("b", 304))
+    ]
+    head = {"name": "h", "head": "/bare/200", "checks": ['header.content-length == "5"']}
+    with serving() as server:
+        result = run(handle(tmp_path, server.port, times(5), *requests, head))
+        assert (result.counts.ok, errors(result), server.counts["connections"]) == (5, {}, 1)
+
+
+def test_half_a_secret_is_no_example(tmp_path, shared):
+    """A secret that stands where an example's text is cut is not shown in part."""
+    request = {"name": "r", "post": "/echo?" + "x" * 90, "body": "s3cret-word" * 20, "checks": ["status == 500"]}
+    result = run(
+        handle(tmp_path, shared.port, times(1), {**request, "checks": ["json.a == 1"]}, auth={"bearer": "s3cret-word"})
+    )
+    assert "s3c" not in result.errors[0].example
 
 
 def test_nobody_by_that_name(tmp_path):

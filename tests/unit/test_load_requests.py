@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shakedown.errors import LoadError, PlanError
-from shakedown.load.context import Context, Stream, read_rows
+from shakedown.load.context import Context, Stream, read_rows, shuffled
 from shakedown.load.http.connection import BODY_LIMIT, HttpAnswer
 from shakedown.load.http.cookies import MOST, Jar
 from shakedown.load.http.decoding import decode
@@ -96,6 +96,26 @@ def test_impossible_texts_are_refused(call):
         rendered(f"{{{{ {call} }}}}")
 
 
+def test_uuids_are_of_version_4():
+    """Random, of the right variant, and all different."""
+    import uuid
+
+    found = rendered("{{ uuid() }}", iterations=500)
+    assert len(set(found)) == 500
+    assert {(uuid.UUID(text).version, uuid.UUID(text).variant, str(uuid.UUID(text)) == text) for text in found} == {
+        (4, uuid.RFC_4122, True)
+    }
+
+
+def test_jinjas_own_functions_are_there():
+    """Loops, ranges and joiners work in requests as they do in any template."""
+    job = spec(
+        {"name": "r", "post": "/", "body": "{% for i in range(3) %}{{ i }}{{ '-' if not loop.last }}{% endfor %}"}
+    )
+    data, _ = prepare(job, Recorder("l"))[0].render(Context(job, 0, []).names(0, 0))
+    assert data.endswith(b"0-1-2")
+
+
 def test_digests_and_codes_are_the_usual_ones():
     """As functions and as filters, over text and numbers."""
     (found,) = rendered("{{ base64('a:b') }} {{ 'a' | sha256 }} {{ md5(5) }} {{ hmac_sha256('m', 'k') }}")
@@ -149,6 +169,21 @@ def test_rows_over_workers(order):
         assert sorted(alone[:10]) == sorted(alone[10:]) == list(range(10))
     if order == "shuffled":
         assert alone[:10] not in (list(range(10)), alone[10:])
+
+
+@given(st.integers(1, 400), st.integers(0, 2**40))
+def test_a_shuffled_order_has_everything_once(number, seed):
+    """Each turn gives another thing, and together they are all."""
+    assert sorted(shuffled(turn, number, seed) for turn in range(number)) == list(range(number))
+
+
+def test_a_shuffled_order_looks_like_none():
+    """Every thing comes at every turn about as often as at any other."""
+    places = [[0] * 7 for _ in range(7)]
+    for seed in range(7000):
+        for turn in range(7):
+            places[turn][shuffled(turn, 7, seed)] += 1
+    assert all(800 < count < 1200 for row in places for count in row)
 
 
 @pytest.mark.parametrize(

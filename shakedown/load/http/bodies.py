@@ -16,6 +16,7 @@ __all__ = ["Body", "Names", "compile_text"]
 
 Names = dict[str, object]
 Render = Callable[[Names], Any]
+_TEMPLATES = environment()
 BOUNDARY = "shakedown-5d1f0a9c27e84b36a1c04f77"
 FILES_KEPT = 64
 
@@ -24,7 +25,11 @@ def compile_text(text: str) -> Callable[[Names], str]:
     """A text or template as a function of the names."""
     if is_constant(text):
         return lambda _: text
-    return environment().from_string(text).render
+    template = _TEMPLATES.from_string(text)
+    render, context = template.root_render_func, template.new_context
+    # As `template.render` does it, but for the copies of all names that each call would make: they cost more than the
+    # rendering. So the names must hold Jinja's own functions too; `Context.names` sees to that.
+    return lambda names: "".join(render(context(names, shared=True)))
 
 
 def _member(text: str) -> Render:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpDriver"]
 
-SHOWN = 160  # bytes of a body in an example
+SHOWN, READ = 160, 4096  # bytes of a body in an example, and those that are looked through for secrets
 EXAMPLE = 300
 _MEMBER = re.compile(r'"([\w-]+)"(\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,{}\[\]"]+)|\b([\w-]+)=([^\s&;"]+)')
 _SCHEMED = re.compile(r"\b(Bearer|Basic)\s+[\w+/=.~-]{4,}", re.IGNORECASE)
@@ -30,7 +30,6 @@ class HttpDriver:
     Attributes:
         home: the target.
         needs_names: whether any request is made, or any answer judged, with names of its own for each iteration.
-        reconnects: requests that were sent again, as an idle connection turned out to be closed.
 
     Raises:
         LoadError: a file or certificate cannot be read.
@@ -93,10 +92,12 @@ class HttpDriver:
         """
         known = self._examples.get((kind, request))
         if known is None:
+            text = self._hidden(text, answer, taken)
             if answer is not None and answer.body:
-                shown = answer.body[:SHOWN].decode(errors="replace")
+                # Cut only when its secrets are gone: half a secret would not be known for one.
+                shown = self._hidden(answer.body[:READ].decode(errors="replace"), answer, taken)[:SHOWN]
                 text += ": " + "".join(mark if mark.isprintable() else " " for mark in shown)
-            known = self._examples[kind, request] = self._hidden(text, answer, taken)[:EXAMPLE]
+            known = self._examples[kind, request] = text[:EXAMPLE]
         return known
 
     def _hidden(self, text: str, answer: HttpAnswer | None, taken: dict[str, object]) -> str:
