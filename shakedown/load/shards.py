@@ -13,8 +13,10 @@ A shard that comes up after the agreed instant sends nothing and says so. A shar
 repetition (its first worker died): it sends nothing, as its load would be sent twice.
 """
 
+import fcntl
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +43,8 @@ __all__ = ["Line", "Ready", "ShardJob", "ShardOutcome", "Word", "files_of", "mac
 
 HEAD_START = 0.02  # a start that is no further away than this cannot be kept
 CLOCK_LIMIT = 5.0  # an instant this much further away than it was meant to be is a clock that is wrong
+SETTLED = 60.0  # seconds after which a folder that nobody holds is nobody's
+_FOLDER = "shakedown-shard-"
 _USERS_OWN = frozenset({"json", "form", "headers", "params"})  # what the user sends, whatever it looks like
 
 
@@ -202,12 +207,28 @@ def run_shard(job: ShardJob, line: Line) -> ShardOutcome:
     Nothing that is wrong is raised: it stands in the outcome, with this shard's host beside it.
     """
     outcome = ShardOutcome(job.index, socket.gethostname(), os.getpid())
-    with tempfile.TemporaryDirectory(prefix="shakedown-shard-") as folder:
+    with _folder() as folder:
         try:
-            _Shard(job, line, Path(folder), outcome).run()
+            _Shard(job, line, folder, outcome).run()
         except (LoadError, OSError) as error:
             outcome.failure = str(error)
     return outcome
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder of our own, locked while we live; those of shards that were killed are removed on the way."""
+    with tempfile.TemporaryDirectory(prefix=_FOLDER) as name:
+        folder = Path(name)
+        with (folder / "alive").open("w") as ours:
+            fcntl.flock(ours, fcntl.LOCK_EX)
+            for other in folder.parent.glob(f"{_FOLDER}*"):
+                with suppress(OSError), (other / "alive").open() as theirs:
+                    if time.time() - other.stat().st_mtime < SETTLED:  # it may be about to lock itself
+                        continue
+                    fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while its owner lives
+                    shutil.rmtree(other)
+            yield folder
 
 
 class _Share(LoadHandle):

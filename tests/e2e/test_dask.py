@@ -1,9 +1,11 @@
 """A load over a real Dask cluster on this machine: a scheduler and two worker processes, each a program of its own."""
 
+import json
 import math
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -195,3 +197,44 @@ def test_a_killed_dask_worker_makes_the_load_inconclusive(prefect_server, cluste
     assert judged.verdict is Verdict.INCONCLUSIVE
     assert reason in judged.reason
     assert not psutil.wait_procs(children, timeout=15)[1], "the killed worker's load processes must end with it"
+
+
+PLAN = """\
+version: 1
+name: spread
+services:
+  web: {{process: ["{python}", "{server}", "{{port.http}}", good], ports: {{http: 0}}, health: {{tcp: http}}}}
+scenarios:
+  get:
+    executor: {{type: constant-arrival-rate, rate: 50, duration: 3s}}
+    http: {{target: web.http, requests: [{{name: get, get: /, checks: [status == 200]}}]}}
+stages:
+  stress: {{parallel: [{{use: get, shards: {{count: 2, runner: dask}}}}]}}
+"""
+
+
+def test_a_plan_spreads_its_load(tmp_path):
+    """A whole run with `shards` and no address: a cluster of its own, the whole schedule stored as one load, nothing left running."""
+    port_server = ROOT / "tests" / "integration" / "servers.py"
+    (tmp_path / "plan.yaml").write_text(PLAN.format(python=sys.executable, server=port_server))
+    program = Path(sys.executable).with_name("shakedown")
+    done = subprocess.run([str(program), "run", "plan.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=280,
+                          env={**os.environ, "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}, check=False)  # fmt: skip
+    assert done.returncode in (0, 3), (
+        done.stderr + done.stdout
+    )  # 3: the machine was too busy for a generator to be trusted
+    with sqlite3.connect(tmp_path / ".shakedown" / "shakedown.db") as database:
+        ((counts, generator),) = database.execute("select counts, generator from load").fetchall()
+        (requests,) = database.execute("select count(*) from histogram where kind = 'request'").fetchone()
+    database.close()
+    assert json.loads(counts)["ok"] == json.loads(counts)["scheduled"] == 150
+    assert (json.loads(generator)["workers"], json.loads(generator)["lost_workers"]) == (2, 0)
+    assert requests in (3, 4)  # one for each second, not for each shard and second
+    assert not [process for process in psutil.process_iter() if _works_in(process, tmp_path)]
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.cwd() == str(folder)
+    except psutil.Error:
+        return False

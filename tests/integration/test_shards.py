@@ -57,9 +57,11 @@ def spread(load: ShardedLoad, stop: threading.Event | None = None) -> LoadResult
     return results[0]
 
 
-@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize("runner", ["thread", "process", "ray"])
 def test_two_shards_are_one_load(prefect_server, tmp_path, runner):
     """Two shards make exactly the schedule's requests, each second of it, and bring their ledger lines home."""
+    if runner == "ray":
+        pytest.importorskip("prefect_ray")
     deltas, told = [], []
     with server() as (port, _):
         whole = spec(tmp_path, port, arrivals(100, 2), ledger="w")
@@ -202,3 +204,22 @@ def test_what_cannot_be_right_is_refused_before_anything_starts(tmp_path, change
     outcome = run_shard(work, Line(work, 1))
     assert words in outcome.failure
     assert outcome.delta is None
+
+
+def test_folders_of_killed_shards_are_removed(tmp_path, monkeypatch):
+    """What a shard leaves that was killed with -9 goes with the next one; that of a shard that lives stays."""
+    import fcntl
+    import os
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead, alive = tmp_path / "shakedown-shard-dead", tmp_path / "shakedown-shard-alive"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "alive").touch()
+        os.utime(folder, (0, 0))
+    with (alive / "alive").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        run_shard(
+            job(spec(tmp_path, 9, arrivals(10, 1)), version="0.0.0"), Line(job(spec(tmp_path, 9, arrivals(10, 1))), 1)
+        )
+        assert [folder.name for folder in tmp_path.iterdir()] == ["shakedown-shard-alive"]
