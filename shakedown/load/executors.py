@@ -150,7 +150,10 @@ class _Users:
         self._resting: dict[int, asyncio.TimerHandle] = {}  # users in their think time
 
     def _rest(self, vu: Vu) -> None:
-        seconds = draw_pause(self._pause, self._engine.context.random) if self._pauses else 0
+        if not self._pauses:
+            self._next(vu)
+            return
+        seconds = draw_pause(self._pause, self._engine.context.random)
         if seconds > 0:
             self._resting[id(vu)] = self._engine.loop.call_later(seconds, self._rested, vu)
         else:  # no answer comes before `begin` has returned, so this does not deepen the stack

@@ -1,5 +1,7 @@
 """What happened, kept raw for a moment, folded into histograms in batches, and handed over as deltas."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from shakedown.analysis.slots import SLOT
@@ -9,8 +11,21 @@ __all__ = ["Cell", "Recorder"]
 
 EXAMPLE = 300
 # Numbers in a raw list before it is folded: small enough that folding never holds up the loop for a millisecond.
-BATCH = 4 * 512
-PAIRS = 2 * 1024
+BATCH = 4 * 1024
+PAIRS = 2 * 2048
+FEW = 8  # so many numbers are looked through without sorting them
+
+
+def _parts(numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray | slice]]:
+    """Each number that occurs, and where; a batch seldom has more than one or two."""
+    low, high = int(numbers.min()), int(numbers.max())
+    if low == high:
+        yield low, slice(None)
+        return
+    for number in np.unique(numbers).tolist() if high - low > FEW else range(low, high + 1):
+        chosen = numbers == number
+        if chosen.any():
+            yield number, chosen
 
 
 class Cell:
@@ -89,32 +104,30 @@ class Recorder:
         self.counts.requests += len(due)
         response = np.maximum(ended - due, 0.0)
         service = np.maximum(ended - sent, 0.0)
-        seconds = np.floor(due - self._origin).astype(np.int64)
-        for second in np.unique(seconds).tolist():
-            chosen = seconds == second
+        for second, chosen in _parts(np.floor(due - self._origin).astype(np.int64)):
             key = BucketKey(cell.name, cell.outcome, second, cell.warm_up)
             bucket = self._buckets.get(key)
             if bucket is None:
                 bucket = self._buckets[key] = Bucket()
             bucket.response.record_many(response[chosen])
             bucket.service.record_many(service[chosen])
-            bucket.bytes_received += int(size[chosen].sum())
+            sizes = size[chosen]
+            bucket.bytes_received += int(sizes.sum())
             if not cell.answered:
-                bucket.unanswered += int(chosen.sum())
+                bucket.unanswered += len(sizes)
         if cell.outcome is not Outcome.CANCELLED:
             self._pulse(cell.outcome, np.floor((ended - self._origin) / SLOT).astype(np.int64), response)
 
     def _pulse(self, outcome: Outcome, slots: np.ndarray, response: np.ndarray) -> None:
-        numbers, where, counts = np.unique(slots, return_inverse=True, return_counts=True)
-        slowest = np.zeros(len(numbers))
-        np.maximum.at(slowest, where, response)
-        for slot, count, longest in zip(numbers.tolist(), counts.tolist(), slowest.tolist(), strict=True):
+        for slot, chosen in _parts(slots):
+            times = response[chosen]
+            count = len(times)
             pulse = self._pulses.get(slot)
             if pulse is None:
                 pulse = self._pulses[slot] = Pulse()
             if outcome is Outcome.OK:
                 pulse.ok += count
-                pulse.slowest = max(pulse.slowest, longest)
+                pulse.slowest = max(pulse.slowest, float(times.max()))
             else:
                 pulse.bad += count
 
@@ -123,10 +136,9 @@ class Recorder:
             return
         due, started = np.array(self._lags).reshape(-1, 2).T
         self._lags.clear()
-        seconds = np.floor(due - self._origin).astype(np.int64)
         lags = np.maximum(started - due, 0.0)
-        for second in np.unique(seconds).tolist():
-            self._start_lag.setdefault(second, Bucket()).response.record_many(lags[seconds == second])
+        for second, chosen in _parts(np.floor(due - self._origin).astype(np.int64)):
+            self._start_lag.setdefault(second, Bucket()).response.record_many(lags[chosen])
 
     def take(self, at: float) -> LoadDelta:
         """Everything since the last call; `at` is on the run's axis."""
