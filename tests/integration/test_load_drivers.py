@@ -3,11 +3,11 @@
 import textwrap
 
 import pytest
-from driver_loads import ended, kinds, run, server, times, times_each
 
 from shakedown.errors import LoadError
 from shakedown.records.load import Outcome
 from shakedown.services.ports import free_port
+from tests.integration.driver_loads import ended, kinds, run, server, times, times_each
 
 pytestmark = pytest.mark.integration
 LINE = {"until": "\r\n"}
@@ -46,7 +46,7 @@ def test_answers_end_as_the_plan_says(tmp_path):
     [
         ({"send": "ENDLESS\n", "expect": LINE}, "failed", "protocol"),
         ({"send": "HALF\n", "expect": LINE}, "failed", "closed"),
-        ({"send": "SILENCE\n", "expect": LINE, "timeout": "300ms"}, "timed_out", "timeout-response"),
+        ({"send": "SILENCE\n", "expect": LINE, "timeout": "1s"}, "timed_out", "timeout-response"),
         ({"send": "ECHO a\n", "expect": LINE, "checks": ['answer contains "b"']}, "failed", "check"),
     ],
 )
@@ -57,7 +57,7 @@ def test_wrong_answers_cost_one_error_each(tmp_path, operation, outcome, kind):
     assert ended(result) == {("r", outcome): 6}
     assert kinds(result) == {("r", kind): 6}
     if outcome == "timed_out":
-        assert times(result, "r", Outcome.TIMED_OUT).min >= 0.3
+        assert times(result, "r", Outcome.TIMED_OUT).min >= 1
 
 
 def test_an_answer_of_the_past_is_nobodys(tmp_path):
@@ -123,7 +123,7 @@ def test_messages_are_sent_awaited_and_counted(tmp_path):
         ({"json": {"do": "big", "size": 200_000}}, {"limit": "100KB"}, "closed"),
         ({"ping": True}, {"path": "/forbidden"}, "status"),
         ({"json": {"do": "echo", "text": "a"}, "checks": ['json.echo == "b"']}, {}, "check"),
-        ({"json": {"do": "silence"}, "timeout": "300ms"}, {}, "timeout-response"),
+        ({"json": {"do": "silence"}, "timeout": "1s"}, {}, "timeout-response"),
     ],
 )
 def test_wrong_messages_cost_one_error_each(tmp_path, operation, changes, kind):
@@ -193,10 +193,10 @@ def test_a_function_that_never_returns(tmp_path):
                 if user.iteration % 4 == 0:
                     time.sleep(3600)
     """)  # fmt: skip
-    python = {"function": "work:work", "operations": ["wait"], "timeout": "300ms"}
+    python = {"function": "work:work", "operations": ["wait"], "timeout": "1s"}
     result = run(tmp_path, times_each(2, 10), python=python)
     assert ended(result) == {("wait", "ok"): 15, ("wait", "timed_out"): 5}
-    assert times(result, "wait", Outcome.TIMED_OUT).min >= 0.3
+    assert times(result, "wait", Outcome.TIMED_OUT).min >= 1
     assert result.errors[0].kind == "timeout-function"
     assert "its thread was left behind" in result.errors[0].example
 
@@ -209,7 +209,7 @@ def test_users_are_set_up_and_torn_down(tmp_path):
             with open(pathlib.Path(__file__).with_name("seen.txt"), "a") as file:
                 file.write(word + "\\n")
         def setup(user):
-            time.sleep(0.3)
+            time.sleep(1)
             user.state.number = 0
             note("up")
         def work(user):
@@ -221,7 +221,7 @@ def test_users_are_set_up_and_torn_down(tmp_path):
     result = run(tmp_path, times_each(3, 4), python=python)
     assert sorted((tmp_path / "seen.txt").read_text().split("\n")[:-1]) == ["down 4"] * 3 + ["up"] * 3
     assert ended(result) == {("work", "ok"): 12}
-    assert times(result, "work").max < 0.25
+    assert times(result, "work").max < 0.9
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """HTTP/2 and proxies: the requests of the HTTP/1.1 driver, sent by httpx, against real servers."""
 
 import pytest
-from driver_loads import ended, kinds, run, server, times, times_each
 
 from shakedown.ledgers.entries import read_entries
 from shakedown.records.load import Outcome
 from shakedown.services.ports import free_port
+from tests.integration.driver_loads import ended, kinds, run, server, times, times_each
 from tests.integration.test_load import server as http_server
 
 pytestmark = pytest.mark.integration
@@ -39,7 +39,7 @@ def test_sessions_over_http_2(tmp_path):
     [
         ({"get": "/missing"}, "failed", "status"),
         ({"get": "/", "checks": ["json.path == 3"]}, "failed", "check"),
-        ({"get": "/silence", "timeout": "300ms"}, "timed_out", "timeout-first-byte"),
+        ({"get": "/silence", "timeout": "1s"}, "timed_out", "timeout-first-byte"),
         ({"get": "/away"}, "failed", "closed"),
     ],
 )
@@ -53,7 +53,7 @@ def test_wrong_answers_over_http_2(tmp_path, request_, outcome, kind):
     assert {error.kind for error in result.errors} <= allowed
     assert sum(error.count for error in result.errors) == 6
     if outcome == "timed_out":
-        assert times(result, "r", Outcome.TIMED_OUT).min >= 0.3
+        assert times(result, "r", Outcome.TIMED_OUT).min >= 1
 
 
 def test_nobody_speaks_http_2(tmp_path):

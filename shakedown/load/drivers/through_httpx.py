@@ -42,6 +42,10 @@ class HttpxDriver(AsyncDriver):
         self.http = HttpDriver(engine)
         self.via = via
 
+    async def open(self) -> None:
+        """Load what clients need, and read the certificates: no request should seem to take that long."""
+        await self.client().aclose()
+
     def vu(self, number: int) -> "HttpxVu":
         """A new user."""
         return HttpxVu(number, self)
@@ -51,7 +55,7 @@ class HttpxDriver(AsyncDriver):
         second = self.via.http_version == 2
         return httpx.AsyncClient(  # the user's own deadlines end what takes too long
             http1=not second, http2=second, proxy=self.via.proxy, trust_env=False, timeout=httpx.Timeout(None), follow_redirects=False,
-            verify=self.http.tls(at_home=True) if self.http.home.tls else True,
+            verify=self.http.tls(at_home=self.http.home.tls),
         )  # fmt: skip
 
 
