@@ -28,7 +28,7 @@ __all__ = [
     "whole",
 ]
 
-_OPENER = re.compile(r"\{(?=[{%#])")
+_OPENER = re.compile(r"\{(?=[{%#\r])")  # a carriage return becomes an expression itself
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NAME_LENGTH = 64
 _COMMENT_LENGTH = 110
