@@ -116,6 +116,17 @@ def doctor(root: Root = ROOT) -> None:
 
 
 @app.command()
+def calibrate(
+    root: Root = ROOT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure what this machine's load generator can do; later runs near that are warned about."""
+    from shakedown.cli.calibrate import calibrate_machine
+
+    calibrate_machine(root, as_json=as_json)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of plans, for editors."""
     from shakedown.cli.show import print_schema

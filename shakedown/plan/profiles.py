@@ -123,9 +123,28 @@ def _scale(data: dict[str, object], scale: dict[str, float]) -> None:
         except (TypeError, ValueError, OverflowError):
             return
 
+    def levels(mapping: object) -> None:
+        """Steps, and the bounds of a search."""
+        times(mapping, "duration", duration, parse_duration)
+        if isinstance(mapping, dict):
+            if rate != 1.0 and isinstance(mapping.get("rate"), list):
+                mapping["rate"] = [one * rate if isinstance(one, int | float) else one for one in mapping["rate"]]
+            for key in ("lowest", "highest", "required"):
+                times(mapping, key, rate)
+
     def use(mapping: object) -> None:
         times(mapping, "duration", duration, parse_duration)
         times(mapping, "rate", rate)
+        times(mapping, "start_rate", rate)
+        if not isinstance(mapping, dict):
+            return
+        ramp = mapping.get("stages")
+        for stage in ramp if isinstance(ramp, list) else ():
+            times(stage, "duration", duration, parse_duration)
+            if mapping.get("type") == "ramping-arrival-rate":
+                times(stage, "target", rate)
+        for key in ("steps", "capacity"):
+            levels(mapping.get(key))
 
     for scenario in _values(data.get("scenarios")):
         use(scenario.get("executor") if isinstance(scenario, dict) else None)

@@ -14,6 +14,7 @@ from shakedown.plan.profiles import nearest
 from shakedown.plan.references_drivers import driver_problems
 from shakedown.plan.references_http import http_problems, key_template
 from shakedown.plan.scenarios import Scenario
+from shakedown.plan.sharding import shard_problems
 from shakedown.plan.templates import template_problem
 from shakedown.plan.threshold_references import ThresholdReferences
 from shakedown.plan.uses import label_of
@@ -238,6 +239,8 @@ class _Checker:
                     f"`{way}` of {key} do not fit the scenario's executor, {executor.type}",
                     f"use {fitting}",
                 )
+        for where, text in shard_problems(self.plan, use, path):
+            yield self.problem(where, text)
 
     def series(self, path: Path, text: str) -> Iterator[PlanProblem]:
         yield from self.threshold_references.series(path, text)

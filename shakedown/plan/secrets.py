@@ -67,6 +67,10 @@ def scenario_secrets(scenario: Scenario) -> frozenset[str]:
 
 
 def _in_scenario(scenario: Scenario) -> Iterator[str]:
+    yield from scenario.secrets
+    for name, value in (scenario.websocket.headers if scenario.websocket else {}).items():
+        if looks_secret(name) and is_constant(value):
+            yield from (value, value.split(" ", 1)[-1])
     http = scenario.http
     if http.auth is not None:
         yield from _in_auth(http.auth)
@@ -107,11 +111,19 @@ def redacted(plan: Plan, redactor: "Redactor") -> object:
     suites = {
         name: suite.model_copy(update={"environment": cover(suite.environment)}) for name, suite in plan.suites.items()
     }
-    scenarios = {
-        name: scenario.model_copy(update={"http": _covered(scenario.http)}) for name, scenario in plan.scenarios.items()
-    }
+    scenarios = {name: _covered_scenario(scenario) for name, scenario in plan.scenarios.items()}
     covered = plan.model_copy(update={"services": services, "suites": suites, "scenarios": scenarios})
     return redactor.redact_data(covered.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _covered_scenario(scenario: Scenario) -> Scenario:
+    """A scenario without the secrets of what it speaks."""
+    update: dict[str, object] = {"http": _covered(scenario.http)}
+    if scenario.sql is not None and scenario.sql.password is not None:
+        update["sql"] = scenario.sql.model_copy(update={"password": REDACTED})
+    if scenario.redis is not None and scenario.redis.password is not None:
+        update["redis"] = scenario.redis.model_copy(update={"password": REDACTED})
+    return scenario.model_copy(update=update)
 
 
 def _covered(http: Http) -> Http:

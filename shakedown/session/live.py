@@ -220,6 +220,8 @@ class Session:
 
     def on_delta(self, stage: str, repetition: int, delta: LoadDelta) -> None:
         """What a load measured since its last delta."""
+        for error in delta.errors:  # an answer may say what a request said
+            error.example = self.loaded.redactor.redact(error.example)
         self._keep(lambda: self.store.add_delta(self.run_id, stage, repetition, delta))
         if self.aborts is not None:
             self.aborts.take(delta)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from shakedown.errors import LoadError
 from shakedown.load import LoadHandle, build_spec
+from shakedown.load.calibrate import near_ceiling, read_calibration
 from shakedown.load.spec import Target
 from shakedown.load.spread import Launch, ShardedLoad
 from shakedown.plan.model import UseScenario, UseSuite
 from shakedown.plan.references import label_of
+from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadResult
 from shakedown.records.observation import Sample
 from shakedown.records.suites import SuiteResult, TestStatus
@@ -53,7 +55,7 @@ def measure_load(
     handle: LoadHandle | ShardedLoad = prepare_load(session, use, stage, repetition)
     if use.shards is not None:
         handle = ShardedLoad(
-            handle.spec, use.shards, launch, lambda delta: session.store.add_delta(session.run_id, stage, repetition, delta),
+            handle.spec, use.shards, launch, lambda delta: session.on_delta(stage, repetition, delta),
             tell=lambda text: session.say("load", label_of(use), text),
         )  # fmt: skip
     handle.start()
@@ -67,8 +69,23 @@ def finish_load(session: Session, handle: LoadHandle | ShardedLoad) -> LoadResul
     result = handle.wait(session.stop)
     session.loads.append(result)
     session.store.add_load(session.run_id, result)
+    for note in _notes(session, result):
+        finding = Finding(Severity.NOTE, f"{result.load}: {note}", subject=result.load)
+        if (result.stage, finding) not in session.findings:
+            session.find(result.stage, finding)
     session.check_stop()
     return result
+
+
+def _notes(session: Session, result: LoadResult) -> list[str]:
+    """What whoever reads a load's figures must know."""
+    notes = list(session.loaded.plan.scenarios[result.scenario].notes)
+    calibration = read_calibration(session.options.root)
+    if calibration is not None and (near := near_ceiling(result, calibration)):
+        notes.append(near)
+    if result.counts.reconnects:
+        notes.append(f"{result.counts.reconnects} requests were sent again: their idle connections had been closed")
+    return notes
 
 
 def measure_suite(session: Session, use: UseSuite, stage: str, repetition: int = 1) -> SuiteResult:

@@ -35,7 +35,9 @@ def run(tmp_path: Path, way: str) -> tuple[int, dict]:
     (tmp_path / "plan.yaml").write_text(text)
     done = subprocess.run([str(SHAKEDOWN), "run", "plan.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=250,
                           env={**os.environ}, check=False)  # fmt: skip
-    shown = subprocess.run([str(SHAKEDOWN), "report", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [str(SHAKEDOWN), "report", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     return done.returncode, json.loads(shown.stdout)
 
 
