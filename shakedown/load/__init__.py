@@ -19,6 +19,9 @@ recorder   what happened, folded into deltas
 codec      deltas as lines
 worker     the process
 runner     starts workers, merges what they send
+shards     a share of a load, wherever a task runner takes it
+spread     the shards of a load, started together and merged exactly
+calibrate  what this machine's generator can do, against a service that does next to nothing
 =========  ==========================================================================
 """
 

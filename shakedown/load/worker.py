@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -26,9 +27,30 @@ __all__ = ["main"]
 OTHER_FILES = 256
 
 
-def _say(word: str, data: object = None) -> None:
-    sys.stdout.write(f"{word} {json.dumps(data)}\n" if data is not None else f"{word}\n")
-    sys.stdout.flush()
+class _Voice:
+    """Says lines from a thread of its own: a parent that does not listen for a while must not hold up the load."""
+
+    def __init__(self) -> None:
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._speak, daemon=True)
+        self._thread.start()
+
+    def say(self, word: str, data: object = None) -> None:
+        """Say a line, soon; lines keep their order."""
+        self._lines.put(f"{word} {json.dumps(data)}\n" if data is not None else f"{word}\n")
+
+    def finish(self) -> None:
+        """Wait until everything is said."""
+        self._lines.put(None)
+        self._thread.join()
+
+    def _speak(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+            except (OSError, ValueError):  # nobody is left who listens
+                os._exit(1)
 
 
 def main() -> None:
@@ -41,10 +63,13 @@ def main() -> None:
     # A collection of garbage stops the loop. What is there now stays, and requests make hardly any that needs one.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    voice = _Voice()
     try:
-        _run(spec, int(job["shard"]))
+        _run(spec, int(job["shard"]), voice)
     except ShakedownError as error:
-        _say("failed", str(error))
+        voice.say("failed", str(error))
+    finally:
+        voice.finish()
 
 
 def _allow_connections(spec: LoadSpec) -> None:
@@ -61,15 +86,15 @@ def _allow_connections(spec: LoadSpec) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _run(spec: LoadSpec, shard: int) -> None:
+def _run(spec: LoadSpec, shard: int, voice: _Voice) -> None:
     def emit(delta: LoadDelta) -> None:
-        _say("delta", encode_delta(delta))
+        voice.say("delta", encode_delta(delta))
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
         engine = Engine(spec, shard, emit, loop)  # reads data and compiles templates, before the clock runs
         await engine.open()
-        _say("ready")
+        voice.say("ready")
         word, _, instant = sys.stdin.readline().partition(" ")
         if word != "go":
             return
@@ -93,7 +118,7 @@ def _run(spec: LoadSpec, shard: int) -> None:
             "unreleased": engine.unreleased,
             "stopped": engine.stopped,
         }
-        _say("done", health)
+        voice.say("done", health)
 
     _new_loop(run)
 

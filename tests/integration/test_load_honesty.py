@@ -19,6 +19,7 @@ import pytest
 from shakedown.analysis.evidence import Evidence, histogram_between
 from shakedown.analysis.thresholds import judge
 from shakedown.load import LoadHandle, LoadSpec
+from shakedown.load.codec import decode_delta
 from shakedown.load.spec import Target
 from shakedown.plan.executors import Burst, ConstantArrivalRate, ConstantVus, SharedIterations
 from shakedown.plan.scenarios import Http, Request, Scenario
@@ -236,6 +237,34 @@ def test_a_parent_that_hangs_does_not_disturb_the_load(tmp_path, port):
         ok, lag, starved, held = parent.stdout.readline().strip().split(";")
     assert (ok, starved, held) == ("800", "None", "True")
     assert float(lag) < 0.5  # of a schedule that had hung with its parent, a third would be up to 1.5 s late
+
+
+def test_a_parent_that_does_not_listen_does_not_disturb_the_load(tmp_path, port):
+    """The worker's pipe is full for seconds, as nobody reads it: it keeps its schedule, and says everything later."""
+    import fcntl
+
+    load = handle(tmp_path, port, rate(200, 4))
+    with subprocess.Popen(
+        [sys.executable, "-m", "shakedown.load.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        worker.stdin.write(json.dumps({"spec": load.spec.model_dump(mode="json", by_alias=True), "shard": 0}) + "\n")
+        worker.stdin.flush()
+        assert worker.stdout.readline() == "ready\n"
+        fcntl.fcntl(worker.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        worker.stdin.write(f"go {time.monotonic() + 0.1}\n")
+        worker.stdin.flush()
+        time.sleep(4.5)
+        lines = [worker.stdout.readline() for _ in range(4)]
+        while not lines[-1].startswith("done "):
+            lines.append(worker.stdout.readline())
+    deltas = [decode_delta(line.partition(" ")[2]) for line in lines[:-1]]
+    lag = Histogram()
+    for delta in deltas:
+        for part in delta.start_lag.values():
+            lag.merge(part)
+    assert sum(delta.counts.ok for delta in deltas) == 800
+    assert lag.quantile(0.9) < 0.5  # had it waited for its pipe, more than half of the arrivals would be seconds late
+    assert sum(len(line) for line in lines) > 2 * 4096
 
 
 def test_memory_does_not_grow_with_requests(tmp_path, port):

@@ -52,6 +52,7 @@ class Head:
 
     Attributes:
         judged: what checks that look at no more than the head found, by request.
+        answer: with this head, for requests whose bodies are not kept; its latency is that of the latest.
     """
 
     status: int
@@ -59,6 +60,13 @@ class Head:
     headers: dict[str, str]
     cookies: tuple[str, ...]
     judged: dict[object, str | None] = field(default_factory=dict)
+    answer: HttpAnswer = field(init=False)
+
+    def __post_init__(self) -> None:
+        """One answer serves all whose body nobody wants: whoever is told of it is done with it before the next comes."""
+        object.__setattr__(
+            self, "answer", HttpAnswer(self.status, self.headers, self.cookies, b"", 0.0, self.length, self)
+        )
 
 
 class Heads:
@@ -171,7 +179,13 @@ class HttpConnection(asyncio.Protocol):
                 end = data.find(_END_OF_HEAD) + 4
                 known = self._heads.find(data[:end]) if end > 3 else None
                 if known is not None:
-                    self._begin_known(known, data, end)
+                    if self._keep_body or len(data) - end != known.length:
+                        self._begin_known(known, data, end)
+                        return
+                    # The usual case, without a detour: nothing was kept or parsed, so nothing is to be put away.
+                    self._busy = False
+                    self.served += 1
+                    self._on_answer(known.answer, None)
                     return
             self._begin_parsing()
         self._parse(data)
