@@ -197,22 +197,32 @@ class ClosedModel(_Executor):
     think_time: Pause = ThinkTime(constant=0.0)
 
 
-class ConstantVus(ClosedModel):
-    """Closed model: each VU starts its next iteration when the last one ended."""
+class _FixedUsers(ClosedModel):
+    """A number of users that stays the same.
 
-    type: Literal["constant-vus"]
+    Attributes:
+        duration: until the schedule ends; for users with a number of iterations, at most.
+    """
+
     vus: int = Field(gt=0)
-    duration: Duration = Field(gt=0)
+    duration: Duration = Field(default=600.0, gt=0)
 
     @property
     def longest(self) -> float:
-        """Seconds from the schedule's begin to its planned end."""
+        """Seconds from the schedule's begin to its latest end."""
         return self.duration
 
     @property
     def most_vus(self) -> int:
         """Most iterations in flight at once."""
         return self.vus
+
+
+class ConstantVus(_FixedUsers):
+    """Closed model: each VU starts its next iteration when the last one ended."""
+
+    type: Literal["constant-vus"]
+    duration: Duration = Field(gt=0)
 
 
 class VuStage(PlanModel):
@@ -253,42 +263,18 @@ class RampingVus(ClosedModel):
         return max(self.start_vus, *(stage.target for stage in self.stages))
 
 
-class SharedIterations(ClosedModel):
+class SharedIterations(_FixedUsers):
     """`vus` users share `iterations`; whoever is free takes the next one."""
 
     type: Literal["shared-iterations"]
-    vus: int = Field(gt=0)
     iterations: int = Field(gt=0)
-    duration: Duration = Field(default=600.0, gt=0)  # at most
-
-    @property
-    def longest(self) -> float:
-        """Seconds from the schedule's begin to its latest end."""
-        return self.duration
-
-    @property
-    def most_vus(self) -> int:
-        """Most iterations in flight at once."""
-        return self.vus
 
 
-class PerVuIterations(ClosedModel):
+class PerVuIterations(_FixedUsers):
     """Each of `vus` users does `iterations`."""
 
     type: Literal["per-vu-iterations"]
-    vus: int = Field(gt=0)
     iterations: int = Field(gt=0)  # of each user
-    duration: Duration = Field(default=600.0, gt=0)  # at most
-
-    @property
-    def longest(self) -> float:
-        """Seconds from the schedule's begin to its latest end."""
-        return self.duration
-
-    @property
-    def most_vus(self) -> int:
-        """Most iterations in flight at once."""
-        return self.vus
 
 
 Executor = Annotated[
