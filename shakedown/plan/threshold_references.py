@@ -251,8 +251,15 @@ class ThresholdReferences:
                 "write it under `stages.faults.thresholds`",
             )
         for comparison in threshold.comparisons:
-            if not isinstance(by_label.get(comparison.subject), UseScenario):
+            use = by_label.get(comparison.subject)
+            if not isinstance(use, UseScenario):
                 yield self._problem(path, f"`abort` ends a load, and `{comparison.subject}` is none")
+            elif use.shards is not None:
+                yield self._problem(path, "`abort` does not reach shards, which are silent until their end")
+            elif use.in_levels:
+                yield self._problem(
+                    path, "`abort` ends no load in steps or in search of a capacity: each level is judged at its end"
+                )
             elif comparison.op == "==" and comparison.metric not in COUNTERS:
                 message = f"`{comparison.text}` can be judged at the end alone: `abort` fits <, <=, > and >="
                 yield self._problem(path, message, "leave `abort` out")

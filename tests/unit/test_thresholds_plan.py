@@ -126,6 +126,22 @@ def test_a_mistake_is_one_problem_with_its_place(tmp_path, place, text, words):
     assert found[0].startswith(f"plan.yaml:{line}:")
 
 
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        ("shards: {count: 2}", "`abort` does not reach shards"),
+        ("steps: {rate: [1, 2], duration: 5s}", "`abort` ends no load in steps"),
+        ("capacity: {lowest: 1, highest: 2, duration: 5s}", "`abort` ends no load in steps or in search"),
+    ],
+)
+def test_abort_where_it_cannot_work_is_refused(tmp_path, way, words):
+    """A load that is silent until its end, or that goes level by level, cannot be ended by a threshold."""
+    text = PLAN.replace("parallel: [{use: send}", f"parallel: [{{use: send, {way}}}")
+    found = problems(tmp_path, text, STRESS="send.error_rate < 5% abort")
+    assert len(found) == 1
+    assert words in found[0]
+
+
 def test_without_a_baseline_nothing_is_relative_to_it(tmp_path):
     """A relative limit needs a stage `baseline`."""
     text = PLAN.replace("  baseline: {suites: [unit], scenarios: [send], thresholds: [BASELINE]}\n", "")
