@@ -22,6 +22,12 @@ from shakedown.verdict import Verdict
 __all__ = ["compare_with_baseline", "judge_ledger", "look_for_leftovers", "read_ledger"]
 
 
+_MEMORY = (
+    "something is kept for every request, or for what failed, and never given back (memory leak)",
+    "look for caches and lists without a bound; see the memory chart for when it rose",
+)
+
+
 def compare_with_baseline(session: Session, stage: RecoveryStage) -> list[tuple[Verdict, str]]:
     """Every load of the baseline against its repetition, and every container's memory; verdicts with their reasons."""
     before = {load.load: load for load in session.loads if load.stage == "baseline"}
@@ -46,7 +52,8 @@ def compare_with_baseline(session: Session, stage: RecoveryStage) -> list[tuple[
         if item.verdict is Verdict.FAILED:
             title = f"{item.subject} did not come back to its baseline: {item.metric} {show_value(item.before, item.unit)} → {show_value(item.after, item.unit)}"
             evidence = (f"tolerance {format_share(item.tolerance)}, {item.samples} samples",)
-            session.find("recovery", Finding(Severity.FAILURE, title, "", evidence, "", item.subject))
+            cause, advice = _MEMORY if item.metric == "memory" else ("", "")
+            session.find("recovery", Finding(Severity.FAILURE, title, cause, evidence, advice, item.subject))
         parts.append((item.verdict, words if item.verdict is not Verdict.INCONCLUSIVE else f"{words} ({item.reason})"))
     return parts
 
