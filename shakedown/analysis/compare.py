@@ -1,5 +1,6 @@
 """Before and after: is a figure within its tolerance of what it was?"""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from shakedown.analysis.evidence import LATENCY_OUTCOMES, window_stats
@@ -20,7 +21,6 @@ MEMORY_FLOOR = 16e6
 SLOW_SECONDS = 0.5
 DOUBTFUL_SECONDS = 0.25
 FEWEST_SECONDS = 4
-FEWEST_IN_A_SECOND = 5
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -73,13 +73,17 @@ def compare_loads(
 
 
 def _slow_seconds(load: LoadResult, q: float, limit: float) -> tuple[int, int]:
-    """In how many of a load's seconds its quantile lay above a limit, and how many seconds there were."""
+    """In how many of a load's seconds its quantile did not lie within a limit, and how many seconds there were.
+
+    A second in which nothing good was due counts as slow: users that wait for slow answers ask for few.
+    """
     by_second: dict[int, Histogram] = {}
     for key, bucket in load.buckets.items():
-        if key.outcome in LATENCY_OUTCOMES:
+        if key.outcome in LATENCY_OUTCOMES and not key.warm_up:
             by_second.setdefault(key.second, Histogram()).merge(bucket.response)
-    values = [one.quantile(q) for one in by_second.values() if one.count >= FEWEST_IN_A_SECOND]
-    return sum(value is not None and value > limit for value in values), len(values)
+    seconds = max(math.ceil(load.end) - math.floor(load.judged_from), len(by_second))
+    values = [one.quantile(q) for one in by_second.values()]
+    return seconds - sum(value is not None and value <= limit for value in values), seconds
 
 
 def compare_memory(

@@ -9,18 +9,26 @@ from typing import IO
 import psutil
 
 from shakedown.guard.journal import Intent, Journal
-from shakedown.guard.undo import PROCESS_MARK, ProcessKill
+from shakedown.guard.undo import PROCESS_GRACE, PROCESS_MARK, ProcessKill
 
 __all__ = ["start_program"]
 
 
 def start_program(
-    journal: Journal, what: str, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: IO[bytes]
+    journal: Journal,
+    what: str,
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    output: IO[bytes],
+    grace: float = PROCESS_GRACE,
 ) -> tuple["subprocess.Popen[bytes]", Intent]:
     """Start a program in a session of its own, with its undo in the journal.
 
     Args:
         environment: its whole environment; our mark is added.
+        grace: seconds that it gets to end by itself when it is asked to.
 
     A process has no number before it lives: until then its mark is all that the journal can know.
 
@@ -32,7 +40,7 @@ def start_program(
         OSError: it cannot be started.
     """
     mark = uuid.uuid4().hex
-    before = journal.intend("process", what, ProcessKill(mark=mark))
+    before = journal.intend("process", what, ProcessKill(mark=mark, grace=grace))
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own command, from their plan
             list(command),
@@ -47,6 +55,7 @@ def start_program(
         journal.strike(before.id)
         raise
     created = psutil.Process(process.pid).create_time()  # it is not waited for yet: there, if only as a zombie
-    intent = journal.intend("process", what, ProcessKill(pid=process.pid, created=created, mark=mark))
+    undo = ProcessKill(pid=process.pid, created=created, mark=mark, grace=grace)
+    intent = journal.intend("process", what, undo)
     journal.strike(before.id)
     return process, intent

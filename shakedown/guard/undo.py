@@ -83,12 +83,14 @@ class ProcessKill(_Undo):
         pid: its number; 0 while it is not known yet, which leaves the mark.
         created: its creation time, which guards against a reused number.
         mark: the value of `PROCESS_MARK` in its environment; unique to it.
+        grace: seconds between being asked to end and being made to.
     """
 
     op: Literal["process-kill"] = "process-kill"
     pid: int = 0
     created: float = 0.0
     mark: str = ""
+    grace: float = PROCESS_GRACE
 
 
 class RulesRemove(_Undo):
@@ -262,7 +264,7 @@ def _kill(undo: ProcessKill) -> str:
     if family:
         for member in family:
             _quietly(member.terminate)
-        _, alive = psutil.wait_procs(family, timeout=PROCESS_GRACE)
+        _, alive = psutil.wait_procs(family, timeout=undo.grace)
         for member in alive:
             _quietly(member.kill)
         _, alive = psutil.wait_procs(alive, timeout=PROCESS_GRACE)
@@ -308,19 +310,3 @@ def _quietly(action: Callable[[], object]) -> None:
         action()
     except psutil.NoSuchProcess:
         return
-
-
-def retry(undo: Undo, client: "DockerClient | None", *, attempts: int, wait: float) -> str:
-    """`carry_out`, tried again when it fails.
-
-    Raises:
-        GuardError: the last attempt failed as well.
-    """
-    for attempt in range(attempts):
-        try:
-            return carry_out(undo, client)
-        except (GuardError, OSError):
-            if attempt == attempts - 1:
-                raise
-            time.sleep(wait)
-    raise AssertionError("at least one attempt")

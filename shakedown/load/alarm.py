@@ -55,13 +55,17 @@ class Alarm:
     async def sleep_until(self, instant: float) -> None:
         """Sleep until `instant` or `wake`; seldom a little less, so look at the clock."""
         now = time.monotonic()
+        self._rung = self._loop.create_future()
         if self._file < 0:
-            await asyncio.sleep(max(instant - now, COARSE))
+            timer = self._loop.call_later(max(instant - now, COARSE), self.wake)
+            try:
+                await self._rung
+            finally:
+                timer.cancel()
             return
         at = max(instant, now + QUANTUM)
         seconds = int(at)
         spec = _TimerSpec(_TimeSpec(0, 0), _TimeSpec(seconds, int((at - seconds) * 1e9)))
-        self._rung = self._loop.create_future()
         self._libc.timerfd_settime(self._file, _ABSOLUTE, ctypes.byref(spec), None)
         await self._rung
 

@@ -49,13 +49,15 @@ class LoadHandle:
 
     Args:
         on_delta: called from reader threads with every delta as it comes.
+        numbers: of the workers that are run here; all of the load's when not given.
 
     Raises:
         LoadError: the recording of a replay cannot be read.
     """
 
-    def __init__(self, spec: LoadSpec, on_delta: Callable[[LoadDelta], None]) -> None:
+    def __init__(self, spec: LoadSpec, on_delta: Callable[[LoadDelta], None], numbers: range | None = None) -> None:
         self.spec = spec
+        self._numbers = numbers if numbers is not None else range(spec.workers)
         self._on_delta = on_delta
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
@@ -71,7 +73,16 @@ class LoadHandle:
         Raises:
             LoadError: a worker did not come up.
         """
-        for shard in range(self.spec.workers):
+        self.open()
+        self.begin(time.monotonic() + HEAD_START + self.spec.executor.start_delay)
+
+    def open(self) -> None:
+        """Start the processes; returns when all of them are ready.
+
+        Raises:
+            LoadError: one did not come up.
+        """
+        for number in self._numbers:
             process = subprocess.Popen(
                 [sys.executable, "-m", "shakedown.load.worker"],
                 stdin=subprocess.PIPE,
@@ -82,12 +93,15 @@ class LoadHandle:
             )
             worker = _Worker(process)
             self._workers.append(worker)
-            self._tell(worker, json.dumps({"spec": self.spec.model_dump(mode="json", by_alias=True), "shard": shard}))
+            self._tell(worker, json.dumps({"spec": self.spec.model_dump(mode="json", by_alias=True), "shard": number}))
         for worker in self._workers:
             self._await_ready(worker)
-        self._start = time.monotonic() + HEAD_START + self.spec.executor.start_delay
+
+    def begin(self, start: float) -> None:
+        """Let the schedule begin at `start` (monotonic)."""
+        self._start = start
         for worker in self._workers:
-            self._tell(worker, f"go {self._start!r}")
+            self._tell(worker, f"go {start!r}")
             worker.hearing = threading.Thread(target=self._hear, args=(worker,), name="load-errors", daemon=True)
             worker.hearing.start()
             worker.thread = threading.Thread(target=self._read, args=(worker,), name="load-reader", daemon=True)

@@ -14,12 +14,9 @@ repetition (its first worker died): it sends nothing, as its load would be sent 
 """
 
 import fcntl
-import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -34,7 +31,7 @@ from pydantic import BaseModel, ConfigDict
 import shakedown
 from shakedown.errors import LoadError
 from shakedown.load.clocks import LocalOrigin, map_origin
-from shakedown.load.runner import LoadHandle, _Worker
+from shakedown.load.runner import LoadHandle
 from shakedown.load.spec import LoadSpec
 from shakedown.plan.references import is_loopback
 from shakedown.records.load import LoadDelta, LoadResult
@@ -232,42 +229,7 @@ def _folder() -> Iterator[Path]:
 
 
 class _Share(LoadHandle):
-    """The worker processes of one shard: numbers from `first` on, which begin when they are told to."""
-
-    def __init__(self, spec: LoadSpec, numbers: range) -> None:
-        super().__init__(spec, lambda _: None)
-        self._numbers = numbers
-
-    def open(self) -> None:
-        """Start the processes; returns when all are ready.
-
-        Raises:
-            LoadError: one did not come up.
-        """
-        for number in self._numbers:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "shakedown.load.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-            worker = _Worker(process)
-            self._workers.append(worker)
-            self._tell(worker, json.dumps({"spec": self.spec.model_dump(mode="json", by_alias=True), "shard": number}))
-        for worker in self._workers:
-            self._await_ready(worker)
-
-    def begin(self, start: float) -> None:
-        """Let the schedule begin at `start` (monotonic)."""
-        self._start = start
-        for worker in self._workers:
-            self._tell(worker, f"go {start!r}")
-            worker.hearing = threading.Thread(target=self._hear, args=(worker,), name="load-errors", daemon=True)
-            worker.hearing.start()
-            worker.thread = threading.Thread(target=self._read, args=(worker,), name="load-reader", daemon=True)
-            worker.thread.start()
+    """The worker processes of one shard."""
 
     def end(self) -> None:
         """Leave no process behind."""
@@ -313,7 +275,7 @@ class _Shard:
             }
         )
         each = spec.workers // job.count
-        share = _Share(spec, range(job.index * each, (job.index + 1) * each))
+        share = _Share(spec, lambda _: None, range(job.index * each, (job.index + 1) * each))
         try:
             share.open()
             if not self.line.claim(job.index, Ready(host=self.outcome.host, pid=self.outcome.pid, wall=time.time())):

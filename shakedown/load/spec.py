@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from shakedown.plan.executors import Executor, OpenModel, Replay
 from shakedown.plan.model import Plan, UseScenario
-from shakedown.plan.references import label_of
 from shakedown.plan.scenarios import Scenario
+from shakedown.plan.uses import label_of
 
 __all__ = ["LoadSpec", "Target", "build_spec"]
 

@@ -91,7 +91,7 @@ class ServiceBase(PlanModel):
     ports: dict[Name, Port] = {}  # name -> port that the service listens on
     health: Health | None = None
     metrics: Metrics | None = None
-    stop_grace: Duration = 5.0
+    stop_grace: Duration = 1.0  # at the end of the run: what it gets between being asked to end and being made to
 
 
 class DockerService(ServiceBase):

@@ -12,14 +12,14 @@ from shakedown.plan.executors import Replay
 from shakedown.plan.model import DockerService, ExternalService, Plan, ProcessService, Service, UseScenario, UseSuite
 from shakedown.plan.profiles import nearest
 from shakedown.plan.references_drivers import driver_problems
-from shakedown.plan.references_http import http_problems, key_template
+from shakedown.plan.references_http import http_problems
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.sharding import shard_problems
 from shakedown.plan.templates import template_problem
 from shakedown.plan.threshold_references import ThresholdReferences
 from shakedown.plan.uses import label_of
 
-__all__ = ["check_references", "key_template", "label_of"]
+__all__ = ["check_references"]
 
 
 def is_loopback(host: str) -> bool:

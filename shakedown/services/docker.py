@@ -1,6 +1,7 @@
 """Containers as services, and the run's network."""
 
 import io
+import math
 import tarfile
 import threading
 from collections.abc import Callable
@@ -236,7 +237,7 @@ class ContainerRunner:
         with suppress(
             APIError, ServiceError, NullResource
         ):  # never made, or removed by force below, whatever state it is in
-            self.container().stop(timeout=1)
+            self.container().stop(timeout=math.ceil(self.service.stop_grace))
         if self._follower is not None:
             self._follower.join(timeout=3)
         for intent in reversed(self._intents):

@@ -65,6 +65,7 @@ class ProcessRunner:
                     cwd=folder,
                     environment=environment,
                     output=output,
+                    grace=self.service.stop_grace,
                 )
             except OSError as error:
                 raise ServiceError(f"service {self.handle.name}: {command[0]} cannot be started: {error}") from error

@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shakedown.plan.model import Capacity, Steps, UseScenario
-from shakedown.plan.references import label_of
 from shakedown.plan.thresholds import parse_threshold
+from shakedown.plan.uses import label_of
 from shakedown.records.judgement import Finding, Severity, ThresholdResult
 from shakedown.records.load import LoadResult
-from shakedown.session.judging import DEFAULT_ERROR_RATE, judge_thresholds, show_value
+from shakedown.session.judging import default_thresholds, judge_thresholds, show_value
 from shakedown.session.live import Session
 from shakedown.session.measure import measure_load
 from shakedown.verdict import Verdict, combine
 
-__all__ = ["Level", "bisect", "judge_levels", "measure_levels"]
+__all__ = ["Level", "bisect", "judge_levels", "measure_levels", "own_thresholds"]
 
 MOST_PROBES = 40
 
@@ -81,11 +81,9 @@ def measure_levels(session: Session, use: UseScenario, stage: str, texts: Sequen
 
 
 def own_thresholds(use: UseScenario, texts: Sequence[str]) -> list[str]:
-    """The thresholds about one load; the default when there are none: no load passes unjudged."""
-    label = label_of(use)
-    return [text for text in texts if parse_threshold(text).subject == label] or [
-        f"{label}.error_rate < {DEFAULT_ERROR_RATE}"
-    ]
+    """The thresholds about one load, and the default when they do not judge it."""
+    own = [text for text in texts if parse_threshold(text).subject == label_of(use)]
+    return [*own, *default_thresholds([use], own)]
 
 
 def bisect(capacity: Capacity, measure: Callable[[float], Level]) -> None:

@@ -19,6 +19,7 @@ from shakedown.clock import RunClock
 from shakedown.errors import ExitCode, Interrupted, ShakedownError, StoreError
 from shakedown.guard import CleanupReport, Journal, Watchdog
 from shakedown.guard.cleanup import remove_labelled
+from shakedown.load.calibrate import Calibration, read_calibration
 from shakedown.observe import Observer, Prober
 from shakedown.plan import LoadedPlan, load_plan, planned_durations
 from shakedown.records.judgement import Finding, Severity
@@ -90,6 +91,7 @@ class Session:
     watchdog: Watchdog
     system: System
     seed: int
+    calibration: Calibration | None = None  # of this machine, where there is one
     stop: threading.Event = field(default_factory=threading.Event)
     loads: list[LoadResult] = field(default_factory=list)
     suites: list[SuiteResult] = field(default_factory=list)
@@ -129,7 +131,18 @@ class Session:
             on_event=relay, redact=loaded.redactor.redact,
         )  # fmt: skip
         session = cls(
-            options, loaded, run_id, clock, run_dir, store, Results(store.engine), journal, watchdog, system, seed
+            options,
+            loaded,
+            run_id,
+            clock,
+            run_dir,
+            store,
+            Results(store.engine),
+            journal,
+            watchdog,
+            system,
+            seed,
+            read_calibration(root),
         )
         store.begin_run(session._row())
         register(session)

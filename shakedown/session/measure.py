@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from shakedown.errors import LoadError
-from shakedown.load import LoadHandle, build_spec
-from shakedown.load.calibrate import near_ceiling, read_calibration
+from shakedown.load import LoadHandle, LoadSpec, build_spec
+from shakedown.load.calibrate import near_ceiling, near_floor
 from shakedown.load.spec import Target
 from shakedown.load.spread import Launch, ShardedLoad
 from shakedown.plan.model import UseScenario, UseSuite
-from shakedown.plan.references import label_of
+from shakedown.plan.uses import label_of
 from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadResult
 from shakedown.records.observation import Sample
@@ -29,14 +29,20 @@ def prepare_load(
     """
     if until_stopped and use.shards is not None:
         raise LoadError(f"the load `{label_of(use)}` of the faults stage cannot be spread over shards")
+    spec = _spec_of(session, use, stage, repetition, until_stopped=until_stopped)
+    return LoadHandle(spec, lambda delta: session.on_delta(stage, repetition, delta))
+
+
+def _spec_of(
+    session: Session, use: UseScenario, stage: str, repetition: int, *, until_stopped: bool = False
+) -> LoadSpec:
     name = session.loaded.plan.scenarios[use.use].target
     address = session.system.address(name) if name is not None else None
-    spec = build_spec(
+    return build_spec(
         session.loaded.plan, use, stage=stage, base=session.loaded.base, run_dir=session.run_dir,
         target=Target(host=address.host, port=address.port, tls=address.scheme == "https") if address else None,
         origin=session.clock.origin, run_seed=session.seed, repetition=repetition, until_stopped=until_stopped,
     )  # fmt: skip
-    return LoadHandle(spec, lambda delta: session.on_delta(stage, repetition, delta))
 
 
 def measure_load(
@@ -52,10 +58,13 @@ def measure_load(
         LoadError: the load could not be run.
     """
     session.check_stop()
-    handle: LoadHandle | ShardedLoad = prepare_load(session, use, stage, repetition)
-    if use.shards is not None:
+    handle: LoadHandle | ShardedLoad
+    if use.shards is None:
+        handle = prepare_load(session, use, stage, repetition)
+    else:
         handle = ShardedLoad(
-            handle.spec, use.shards, launch, lambda delta: session.on_delta(stage, repetition, delta),
+            _spec_of(session, use, stage, repetition), use.shards, launch,
+            lambda delta: session.on_delta(stage, repetition, delta),
             tell=lambda text: session.say("load", label_of(use), text),
         )  # fmt: skip
     handle.start()
@@ -80,9 +89,8 @@ def finish_load(session: Session, handle: LoadHandle | ShardedLoad) -> LoadResul
 def _notes(session: Session, result: LoadResult) -> list[str]:
     """What whoever reads a load's figures must know."""
     notes = list(session.loaded.plan.scenarios[result.scenario].notes)
-    calibration = read_calibration(session.options.root)
-    if calibration is not None and (near := near_ceiling(result, calibration)):
-        notes.append(near)
+    if session.calibration is not None:
+        notes += [note for near in (near_ceiling, near_floor) if (note := near(result, session.calibration))]
     if result.counts.reconnects:
         notes.append(f"{result.counts.reconnects} requests were sent again: their idle connections had been closed")
     return notes

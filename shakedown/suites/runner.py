@@ -19,7 +19,7 @@ from shakedown.guard.journal import Intent, Journal
 from shakedown.guard.process import start_program
 from shakedown.guard.undo import carry_out
 from shakedown.plan.model import Secret, Suite, UseSuite
-from shakedown.plan.references import label_of
+from shakedown.plan.uses import label_of
 from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
 
 __all__ = ["run_suite"]

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 
 import httpx
 import pytest
@@ -100,3 +101,26 @@ def test_limits_files_and_logs(make_system, web, tmp_path, engine):
             break
         system.check_health("web")
     assert "seen-in-the-log" in log.read_text()
+
+
+SLOW_TO_END = (
+    "import signal, sys, time\n"
+    "def end(*_):\n"
+    "    time.sleep(2); print('said good-bye', flush=True); sys.exit()\n"
+    "signal.signal(signal.SIGTERM, end)\n"
+    "while True: time.sleep(0.1)\n"
+)
+
+
+@pytest.mark.parametrize(("grace", "ended"), [("20s", True), ("500ms", False)])
+def test_the_grace_to_end(make_system, python_image, tmp_path, grace, ended):
+    """A service gets `stop_grace` to end by itself, then it is made to."""
+    system = make_system(
+        {"box": {"image": python_image, "entrypoint": ["python3", "-c", SLOW_TO_END], "stop_grace": grace,
+                 "ports": {"http": 8000}},
+         "program": {"process": [sys.executable, "-c", SLOW_TO_END], "stop_grace": grace}}
+    )  # fmt: skip
+    time.sleep(1)  # both have set their signal handlers
+    assert system.stop() == []
+    for name in ("box", "program"):
+        assert ("said good-bye" in (tmp_path / "logs" / f"{name}.log").read_text()) is ended

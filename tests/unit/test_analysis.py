@@ -305,3 +305,21 @@ def test_one_hiccup_is_not_a_lasting_state(slow, verdict):
     found = compare_loads(seconds(0), seconds(slow), {"p95": 1.0})[0]
     assert found.verdict is verdict
     assert found.after == pytest.approx(0.3 if slow else 0.01, rel=0.01)
+
+
+def test_users_that_wait_for_slow_answers_do_not_hide_them():
+    """A closed model sends little while it is slow: seconds with few answers, or none, count as slow."""
+
+    def seconds(each):
+        result = load([])
+        result.buckets.clear()
+        for second, latencies in enumerate(each):
+            result.buckets.update(load(latencies, second=second).buckets)
+        return result
+
+    quick, slow = [0.01] * 200, [0.9] * 3
+    before = seconds([quick] * 10)
+    assert compare_loads(before, seconds([quick] * 4 + [slow, [], slow, [], slow, slow]), {"p99": 1.0})[0].verdict is (
+        Verdict.FAILED
+    )
+    assert compare_loads(before, seconds([quick] * 9 + [slow * 4]), {"p99": 1.0})[0].verdict is Verdict.PASSED
