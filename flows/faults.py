@@ -25,7 +25,7 @@ def faults(run_id: str) -> State[Any]:
         bench = bench_of(session)
         try:
             warm_up(run_id)
-            experiments = bench.stage.experiments
+            experiments = session.loaded.plan.experiments
             for done, experiment in enumerate(experiments, start=1):
                 run_experiment(run_id, experiment)
                 progress_of(session).enter("faults", done, len(experiments))

@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from shakedown.plan.model import Experiment
+from shakedown.plan.experiments import Experiment
 from shakedown.session import current
 from shakedown.session.experiments import bench_of
 

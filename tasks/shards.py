@@ -27,8 +27,8 @@ from shakedown.errors import LoadError
 from shakedown.load.parcels import pack
 from shakedown.load.shards import Ready, ShardJob, Word, run_shard
 from shakedown.load.spread import Crew
+from shakedown.plan.hosts import is_loopback
 from shakedown.plan.model import Shards
-from shakedown.plan.references import is_loopback
 from shakedown.plan.sharding import cluster_is_here
 
 __all__ = ["launch_shards", "shard"]

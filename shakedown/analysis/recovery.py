@@ -17,7 +17,7 @@ from itertools import pairwise
 
 from shakedown.analysis.evidence import window_stats
 from shakedown.analysis.slots import SLOT, slot_of
-from shakedown.plan.model import FaultsTolerance
+from shakedown.plan.experiments import FaultsTolerance
 from shakedown.records.load import LoadResult, Pulse
 from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import PhaseStats

@@ -1,14 +1,18 @@
 """What every fault is, and what it is given."""
 
+import random
 import socket
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from shakedown.clock import RunClock
 from shakedown.errors import FaultError, FaultRefusedError
+from shakedown.faults.agents import Agents
 from shakedown.guard.journal import Journal
 from shakedown.guard.undo import Undo
+from shakedown.plan.faults import FaultModel
 from shakedown.records.experiment import Proof
 from shakedown.services import System
 
@@ -18,19 +22,36 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "FaultContext", "accepts"]
 
+P = TypeVar("P", bound=FaultModel)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class FaultContext:
     """What a fault works with.
 
     Attributes:
         stop: set when everything is to end.
+        agents: the agents of the run, one beside each target that needs one.
+        seed: of what a fault does at random.
+        halt: set when the experiment is to end early.
     """
 
     system: System
     journal: Journal
     clock: RunClock
     stop: threading.Event
+    agents: Agents
+    seed: int = 0
+    halt: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def ending(self) -> bool:
+        """Whether a fault under way is to be reverted now."""
+        return self.stop.is_set() or self.halt.is_set()
+
+    def random(self, salt: object) -> random.Random:
+        """Randomness that the run's seed decides, apart for each `salt`."""
+        return random.Random(f"{self.seed}:{salt}")  # noqa: S311 - a schedule, no secret
 
     @property
     def client(self) -> "DockerClient":
@@ -72,16 +93,34 @@ class FaultContext:
         return container
 
 
-class Fault(Protocol):
-    """One fault on one target. Every step may raise FaultError; `revert` may be called twice, and after anything."""
+class Fault(ABC, Generic[P]):
+    """One fault. Every step may raise FaultError; `revert` may be called twice, and after anything.
+
+    Attributes:
+        mechanism: how it is brought about. On the class: the ways there are; on an instance, from `check` on: the one
+            that is used here.
+        proof: by what its effect is proved, for the catalogue.
+        reversal: how it is taken back, for the catalogue.
+        needs: what the machine must have.
+        layers: what guards it: each of them takes the fault back if all others are dead.
+    """
 
     mechanism: str
-    layers: tuple[str, ...]
+    proof: ClassVar[str]
+    reversal: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+    layers: tuple[str, ...] = ("journal", "watchdog")
+
+    def __init__(self, plan: P, context: FaultContext) -> None:
+        self.plan = plan
+        self.context = context
 
     @property
     def parameters(self) -> str:
         """For the report: `100 ms on ports 6379`."""
+        return ""
 
+    @abstractmethod
     def check(self) -> None:
         """Look whether the fault can work here, and get everything ready; nothing is disturbed yet.
 
@@ -89,23 +128,29 @@ class Fault(Protocol):
             FaultRefusedError: it cannot.
         """
 
+    @abstractmethod
     def undo(self) -> Undo:
-        """What takes the fault back, for the journal."""
+        """What takes the fault back, for the journal; complete before `inject` is called."""
 
+    @abstractmethod
     def inject(self, deadline: float) -> None:
         """Bring it about; nobody may let it last beyond `deadline` (seconds since the epoch)."""
 
+    @abstractmethod
     def effect(self) -> Proof:
         """Look whether it took effect."""
 
+    @abstractmethod
     def revert(self) -> None:
         """Take it back."""
 
+    @abstractmethod
     def gone(self) -> Proof:
         """Look whether it is gone."""
 
     def close(self) -> None:
-        """Let go of what it needed (an agent): called once, after all measuring."""
+        """Let go of what it needed and nobody shares: called once, after all measuring."""
+        return
 
 
 def accepts(host: str, port: int, within: float = 0.5) -> bool:

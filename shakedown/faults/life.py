@@ -3,11 +3,11 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shakedown.errors import FaultError, FaultRefusedError, GuardError, ShakedownError
 from shakedown.faults.base import Fault, FaultContext
-from shakedown.records.experiment import ExperimentRecord, Proof
+from shakedown.records.experiment import Injection, Proof
 from shakedown.records.observation import Event
 
 __all__ = ["run_fault"]
@@ -22,62 +22,81 @@ GONE_WITHIN = 10.0
 
 
 def run_fault(
-    fault: Fault, record: ExperimentRecord, hold: float, context: FaultContext, on_event: Callable[[Event], None],
-    save: Callable[[ExperimentRecord], None],
+    fault: Fault[Any], record: Injection, hold: float, context: FaultContext, *, subject: str,
+    on_event: Callable[[Event], None], save: Callable[[], None], gate: threading.Barrier | None = None,
 ) -> None:  # fmt: skip
     """Take a fault through its life and note everything in `record`; only what is wrong with *us* is raised.
 
     Args:
         hold: seconds from the injection to the revert.
+        subject: of the events: the experiment's name.
         save: called at every transition, so that a crash leaves what was known.
+        gate: faults that are to begin together meet here when their ground is checked. Where one of them is refused,
+            none is injected.
     """
     clock = context.clock
     try:
-        _bounded(fault.check, "checking the ground")
-    except FaultRefusedError as error:
-        record.refused = str(error)
-        save(record)
-        return
-    except (FaultError, ShakedownError) as error:
-        record.error = f"before the injection: {error}"
-        save(record)
-        return
-    record.mechanism, record.layers = fault.mechanism, fault.layers
-    deadline = time.time() + hold + REVERT_SLACK
-    try:
-        intent = context.journal.intend("fault", f"{record.fault} on {record.target}", fault.undo(), deadline)
-    except GuardError as error:
-        record.refused = f"the undo could not be written down, so nothing was injected: {error}"
-        save(record)
-        return
+        try:
+            _bounded(fault.check, "checking the ground")
+        except FaultRefusedError as error:
+            record.refused = str(error)
+        except (FaultError, ShakedownError) as error:
+            record.error = f"before the injection: {error}"
+        record.mechanism, record.layers = fault.mechanism, fault.layers
+        if not _together(gate, ready=record.refused is None and record.error is None):
+            if record.refused is None and record.error is None:
+                record.refused = "another fault of this experiment could not be injected"
+            return
+        deadline = time.time() + hold + REVERT_SLACK
+        try:
+            what = f"{record.fault} on {record.target}"
+            intent = context.journal.intend("fault", what, fault.undo(), deadline)
+        except GuardError as error:
+            record.refused = f"the undo could not be written down, so nothing was injected: {error}"
+            return
+    finally:
+        save()
     problems: list[str] = []
-    save(record)
     try:
         record.asked_at = clock.now()
         _bounded(lambda: fault.inject(deadline), "the injection")
         record.applied_at = clock.now()
         record.layers = fault.layers
-        on_event(
-            Event(record.applied_at, "fault.injected", record.name, f"injected: {record.fault} on {record.target}")
-        )
-        save(record)
+        on_event(Event(record.applied_at, "fault.injected", subject, f"injected: {what}"))
+        save()
         _hold(fault, record, hold, context)
     except Exception as error:  # noqa: BLE001 - the revert below must run, and tell of both if it fails too
         problems.append(str(error))
     finally:
         record.revert_asked_at = clock.now()
-        _revert(fault, record, context, problems, on_event)
+        _revert(fault, record, context, problems)
+        if record.reverted_at is not None:
+            on_event(Event(record.reverted_at, "fault.reverted", subject, f"reverted: {what}"))
         if (record.gone is not None and record.gone.held) or _vanished(context, record.target):
             _strike(context, intent.id, problems)
         record.error = "; ".join(problems) or None
-        save(record)
+        save()
 
 
-def _hold(fault: Fault, record: ExperimentRecord, hold: float, context: FaultContext) -> None:
+def _together(gate: threading.Barrier | None, *, ready: bool) -> bool:
+    """Wait for the faults that begin at the same time; whether all of them are ready."""
+    if gate is None:
+        return ready
+    if not ready:
+        gate.abort()
+        return False
+    try:
+        gate.wait(STEP_LIMIT)
+    except threading.BrokenBarrierError:
+        return False
+    return True
+
+
+def _hold(fault: Fault[Any], record: Injection, hold: float, context: FaultContext) -> None:
     """Let the fault last, and look for its effect until it shows."""
     until = context.clock.monotonic((record.applied_at or 0.0) + hold)
     prove_until = time.monotonic() + hold * PROOF_SHARE
-    while time.monotonic() < until and not context.stop.is_set():
+    while time.monotonic() < until and not context.ending:
         if (record.effect is None or not record.effect.held) and time.monotonic() < prove_until:
             record.effect = _bounded(fault.effect, "the proof of effect")
             if record.effect.held:
@@ -87,20 +106,11 @@ def _hold(fault: Fault, record: ExperimentRecord, hold: float, context: FaultCon
         record.effect = Proof(held=False, evidence="the fault ended before its effect was looked for")
 
 
-def _revert(
-    fault: Fault,
-    record: ExperimentRecord,
-    context: FaultContext,
-    problems: list[str],
-    on_event: Callable[[Event], None],
-) -> None:
+def _revert(fault: Fault[Any], record: Injection, context: FaultContext, problems: list[str]) -> None:
     for attempt in (1, 2):
         try:
             _bounded(fault.revert, "the revert")
             record.reverted_at = context.clock.now()
-            on_event(
-                Event(record.reverted_at, "fault.reverted", record.name, f"reverted: {record.fault} on {record.target}")
-            )
             break
         except Exception as error:  # noqa: BLE001 - tried twice; then the journal's undo is the watchdog's and cleanup's
             problems.append(f"revert, attempt {attempt}: {error}")
@@ -121,8 +131,12 @@ def _revert(
 
 def _vanished(context: FaultContext, target: str) -> bool:
     """Whether the target itself is gone, and with it whatever the fault did to it."""
+    if target not in context.system.plan.services:  # it acted on none
+        return False
     try:
         context.container(target)
+    except FaultRefusedError:  # no container: nothing says that it is gone
+        return False
     except FaultError:
         return True
     return False

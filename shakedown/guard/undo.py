@@ -5,6 +5,8 @@ Each may run twice, by two processes at once, or after its target has gone. None
 or our mark.
 """
 
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROCESS_MARK",
+    "CommandRun",
+    "ContainerExec",
     "ContainerRemove",
     "ContainerStart",
     "ContainerUnpause",
+    "ContainerUpdate",
     "NetworkRemove",
+    "ProcessContinue",
     "ProcessKill",
     "RulesRemove",
     "Undo",
@@ -35,6 +41,7 @@ __all__ = [
 PROCESS_MARK = "SHAKEDOWN_PROCESS"  # variable of the environment of each process that we start, and of its children
 PROCESS_GRACE = 3.0
 REMOVAL_LIMIT = 20.0
+SAME_PROCESS = 0.5  # seconds between two readings of when a process began
 
 
 class _Undo(BaseModel):
@@ -93,6 +100,61 @@ class ProcessKill(_Undo):
     grace: float = PROCESS_GRACE
 
 
+class ProcessContinue(_Undo):
+    """Let a stopped process (SIGSTOP) and all its children go on.
+
+    Attributes:
+        created: its creation time, which guards against a reused number.
+    """
+
+    op: Literal["process-continue"] = "process-continue"
+    pid: int
+    created: float
+
+
+class ContainerExec(_Undo):
+    """Run a command inside a container.
+
+    Attributes:
+        command: must end with exit code 0, also when it runs a second time.
+        started: when the container was started (`State.StartedAt`); if it was started anew since, there is nothing to
+            undo any more. Empty: the command is needed whatever happened.
+    """
+
+    op: Literal["container-exec"] = "container-exec"
+    container: str
+    command: list[str]
+    user: str = ""
+    started: str = ""
+
+
+class ContainerUpdate(_Undo):
+    """Set a container's limits to what they were.
+
+    Attributes:
+        limits: the engine's own names (`Memory`, `MemorySwap`, `CpuQuota`, `CpuPeriod`, `NanoCpus`, `PidsLimit`, …).
+    """
+
+    op: Literal["container-update"] = "container-update"
+    container: str
+    limits: dict[str, int]
+
+
+class CommandRun(_Undo):
+    """Run a program of the user's on this machine.
+
+    Attributes:
+        command: must end with exit code 0, also when it runs a second time.
+        environment: in addition to that of whoever runs it; no secrets, as the journal is a file.
+    """
+
+    op: Literal["command-run"] = "command-run"
+    command: list[str]
+    cwd: str
+    environment: dict[str, str] = {}
+    timeout: float = 30.0
+
+
 class RulesRemove(_Undo):
     """Delete the packet rules that carry a tag, inside a container's network namespace."""
 
@@ -103,7 +165,17 @@ class RulesRemove(_Undo):
 
 
 Undo = Annotated[
-    ContainerStart | ContainerUnpause | ContainerRemove | NetworkRemove | VolumeRemove | ProcessKill | RulesRemove,
+    ContainerStart
+    | ContainerUnpause
+    | ContainerRemove
+    | ContainerExec
+    | ContainerUpdate
+    | NetworkRemove
+    | VolumeRemove
+    | ProcessKill
+    | ProcessContinue
+    | CommandRun
+    | RulesRemove,
     Field(discriminator="op"),
 ]
 
@@ -137,6 +209,10 @@ def carry_out(undo: Undo, client: "DockerClient | None") -> str:
     """
     if isinstance(undo, ProcessKill):
         return _kill(undo)
+    if isinstance(undo, ProcessContinue):
+        return _continue(undo)
+    if isinstance(undo, CommandRun):
+        return _run(undo)
     if client is None:
         raise GuardError(f"{undo.op} needs a Docker engine, and none answers")
     from docker.errors import APIError, NotFound  # noqa: PLC0415 - see engine.find_engine
@@ -168,6 +244,14 @@ def _on_container(undo: Undo, container: "Container", client: "DockerClient") ->
         return _bring_to(container, "running", "exited", container.start, "started")
     if isinstance(undo, RulesRemove):
         return _remove_rules(undo, container, client)
+    if isinstance(undo, ContainerExec):
+        return _exec(undo, container)
+    if isinstance(undo, ContainerUpdate):
+        client.api._post_json(  # noqa: SLF001 - the SDK's own update knows only some of the limits
+            client.api._url("/containers/{0}/update", container.id),
+            data=undo.limits,  # noqa: SLF001
+        ).raise_for_status()
+        return f"limits of {container.name} as before"
     raise GuardError(f"{undo.op} does not act on a container")
 
 
@@ -259,6 +343,47 @@ def _remove_network(name: str, client: "DockerClient") -> str:
             return f"network {name} removed"
 
 
+def _exec(undo: ContainerExec, container: "Container") -> str:
+    if container.status == "paused":
+        container.unpause()
+    elif container.status != "running":
+        return f"container {container.name} is {container.status}: nothing in it runs"
+    if undo.started and str(container.attrs["State"]["StartedAt"]) != undo.started:
+        return f"container {container.name} was started anew: there is nothing left to undo"
+    code, output = container.exec_run(undo.command, user=undo.user)
+    if code:
+        said = output.decode(errors="replace").strip()[-300:]
+        raise GuardError(f"in {container.name}: `{' '.join(undo.command)}` ended with {code}: {said}")
+    return f"undone in {container.name}"
+
+
+def _run(undo: CommandRun) -> str:
+    words = " ".join(undo.command)
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's own command, from their plan
+            undo.command, cwd=undo.cwd, env={**os.environ, **undo.environment}, timeout=undo.timeout,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise GuardError(f"`{words}` cannot be run: {error}") from error
+    if done.returncode:
+        said = done.stdout.decode(errors="replace").strip()[-300:]
+        raise GuardError(f"`{words}` ended with {done.returncode}: {said}")
+    return f"`{words}` ran"
+
+
+def _continue(undo: ProcessContinue) -> str:
+    try:
+        process = psutil.Process(undo.pid)
+        if abs(process.create_time() - undo.created) > SAME_PROCESS:
+            return f"process {undo.pid} is another one by now"
+        for member in (process, *process.children(recursive=True)):
+            _quietly(member.resume)
+    except psutil.NoSuchProcess:
+        return f"process {undo.pid} is gone"
+    return f"process {undo.pid} goes on"
+
+
 def _kill(undo: ProcessKill) -> str:
     family, word = _family(undo)
     if family:
@@ -280,7 +405,7 @@ def _family(undo: ProcessKill) -> tuple[list[psutil.Process], str]:
     word = f"{name} is gone"
     try:
         process = psutil.Process(undo.pid) if undo.pid else None
-        if process is not None and abs(process.create_time() - undo.created) > 0.5:
+        if process is not None and abs(process.create_time() - undo.created) > SAME_PROCESS:
             word, process = f"{name} is another one by now", None
         if process is not None:
             family = [*process.children(recursive=True), process]

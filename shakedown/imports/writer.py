@@ -8,7 +8,7 @@ import yaml
 from shakedown.errors import UsageError
 from shakedown.imports.draft import Draft, DraftRequest
 from shakedown.imports.text import PlainText, PlanText, comment, slug
-from shakedown.plan.references import is_loopback
+from shakedown.plan.hosts import is_loopback
 
 __all__ = ["write_plan"]
 

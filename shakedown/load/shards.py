@@ -33,7 +33,7 @@ from shakedown.errors import LoadError
 from shakedown.load.clocks import LocalOrigin, map_origin
 from shakedown.load.runner import LoadHandle
 from shakedown.load.spec import LoadSpec
-from shakedown.plan.references import is_loopback
+from shakedown.plan.hosts import is_loopback
 from shakedown.records.load import LoadDelta, LoadResult
 
 __all__ = ["Line", "Ready", "ShardJob", "ShardOutcome", "Word", "files_of", "machine", "run_shard"]

@@ -20,8 +20,8 @@ from shakedown.load.schedule import profile_of
 from shakedown.load.shards import Ready, ShardJob, ShardOutcome, Word, files_of, machine
 from shakedown.load.spec import LoadSpec
 from shakedown.plan.executors import OpenModel
+from shakedown.plan.hosts import is_loopback
 from shakedown.plan.model import Shards
-from shakedown.plan.references import is_loopback
 from shakedown.plan.sharding import unreachable
 from shakedown.records.load import GeneratorHealth, LoadCounts, LoadDelta, LoadResult, merge_parts
 

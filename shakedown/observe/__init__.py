@@ -11,5 +11,6 @@ prober       health, ten times a second
 
 from shakedown.observe.observer import Observer
 from shakedown.observe.prober import Prober
+from shakedown.observe.processes import whole_machine
 
-__all__ = ["Observer", "Prober"]
+__all__ = ["Observer", "Prober", "whole_machine"]

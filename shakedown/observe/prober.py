@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from shakedown.clock import RunClock
-from shakedown.plan.model import Health
+from shakedown.plan.services import Health
 from shakedown.records.observation import ProbeResult
 from shakedown.services import System
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["HostReader", "TreeReader"]
+__all__ = ["HostReader", "TreeReader", "whole_machine"]
 
 
 class TreeReader:
@@ -64,6 +64,11 @@ class HostReader:
             share = 1 - (_idle(now) - _idle(last)) / spent
             values["cpu"] = min(max(share, 0.0), 1.0) * (os.cpu_count() or 1)
         return values
+
+
+def whole_machine(series: str) -> float:
+    """How much there is of a series of `host`: cores, bytes of memory."""
+    return float(psutil.virtual_memory().total) if series == "memory" else float(os.cpu_count() or 1)
 
 
 def _total(times: Any) -> float:

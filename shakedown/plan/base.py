@@ -1,8 +1,12 @@
 """What every model of a plan has in common."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["PlanModel"]
+__all__ = ["Kind", "PlanModel"]
+
+Kind = Literal["docker", "process", "external"]  # of services
 
 
 class PlanModel(BaseModel):

@@ -5,159 +5,18 @@ Strict: an unknown key is an error. Durations are float seconds, sizes int bytes
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from shakedown.plan.base import PlanModel
-from shakedown.plan.faults import FaultPlan
+from shakedown.plan.experiments import EachDependency, Experiment, FaultsTolerance
 from shakedown.plan.scenarios import Scenario
-from shakedown.plan.values import Duration, Name, Port, Share, Size
-
-
-# --------------------------------------------------------------------------------------------------------- services
-class Health(PlanModel):
-    """How to see that a service is up; exactly one of http, tcp, command, docker."""
-
-    http: str | None = None  # "port-name:/path": a 2xx answer
-    tcp: Port | str | None = None  # a port number inside the container, or a port's name
-    command: list[str] | str | None = None  # inside the container (docker) or on the host (process); exit code 0
-    docker: bool = False  # the image's own HEALTHCHECK
-    within: Duration = Field(default=30.0, gt=0)
-    interval: Duration = Field(default=0.25, gt=0)
-    timeout: Duration = Field(default=2.0, gt=0)
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        ways = [self.http is not None, self.tcp is not None, self.command is not None, self.docker]
-        if sum(ways) != 1:
-            raise ValueError("health is seen in exactly one way: http, tcp, command or docker")
-        return self
-
-
-class Limits(PlanModel):
-    """What a container may use; nothing given is no limit."""
-
-    memory: Size | None = None
-    cpus: float | None = Field(default=None, gt=0)
-    pids: int | None = Field(default=None, gt=0)
-    open_files: int | None = Field(default=None, gt=0)
-
-
-class Metrics(PlanModel):
-    """A Prometheus text endpoint, and the series to record from it."""
-
-    prometheus: str  # "port-name:/path"
-    series: list[str] = []
-
-
-def _as_text(value: object) -> object:
-    """A secret of digits alone, which YAML reads as a number, is a text all the same."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-class Secret(PlanModel):
-    """A value that must never reach a log, database or report; with `secret: false`, one that may."""
-
-    value: Annotated[str, BeforeValidator(_as_text)]
-    secret: bool = True
-
-
-class Build(PlanModel):
-    """An image made from a folder; paths are relative to the plan."""
-
-    context: str
-    dockerfile: str = "Dockerfile"
-    args: dict[str, str] = {}
-
-
-def _as_build(value: object) -> object:
-    """A plain string is the context."""
-    return {"context": value} if isinstance(value, str) else value
-
-
-def _as_restart(value: object) -> object:
-    """YAML reads a bare `no` as false."""
-    return "no" if value is False else value
-
-
-class ServiceBase(PlanModel):
-    """What every kind of service has."""
-
-    environment: dict[str, str | int | float | bool | Secret] = {}
-    depends_on: list[str] = []
-    ports: dict[Name, Port] = {}  # name -> port that the service listens on
-    health: Health | None = None
-    metrics: Metrics | None = None
-    stop_grace: Duration = 1.0  # at the end of the run: what it gets between being asked to end and being made to
-
-
-class DockerService(ServiceBase):
-    """A container of this run."""
-
-    image: str | None = None
-    build: Annotated[Build | None, BeforeValidator(_as_build)] = None
-    command: list[str] | str | None = None
-    entrypoint: list[str] | None = None
-    user: str | None = None
-    files: dict[str, str] = {}  # path inside the container -> path on the host, relative to the plan (read-only)
-    volumes: dict[str, str] = {}  # volume name -> path inside the container; removed with the run
-    tmpfs: dict[str, Size] = {}
-    limits: Limits = Limits()
-    restart: Annotated[Literal["no", "on-failure", "always"], BeforeValidator(_as_restart)] = "no"
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.image is None) == (self.build is None):
-            raise ValueError("a service needs exactly one of image, build, process, url")
-        return self
-
-
-class ProcessService(ServiceBase):
-    """A program on this machine.
-
-    `{port.NAME}` in the command or environment becomes the port of that name: the number given, or, where that is 0,
-    a free port chosen for the run.
-    """
-
-    process: list[str]
-    cwd: str = "."
-
-
-class ExternalService(ServiceBase):
-    """Something that already answers. `url` gives port `http`. Load on it needs loopback or `allow: true`."""
-
-    url: str
-    allow: bool = False
-
-    @field_validator("url")
-    @classmethod
-    def _with_a_host(cls, url: str) -> str:
-        try:
-            parts = urlsplit(url)
-            whole = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
-        except ValueError:  # brackets that do not close, a port beyond 65535
-            whole = False
-        if not whole:
-            raise ValueError("not an address; write http://127.0.0.1:8000 or https://name")
-        return url
-
-
-# The tags of unions stand in the places of errors; in angle brackets, none is ever taken for a key of the plan.
-def _service_kind(value: object) -> str:
-    if isinstance(value, dict):
-        return "<process>" if "process" in value else "<external>" if "url" in value else "<docker>"
-    return {"ProcessService": "<process>", "ExternalService": "<external>"}.get(type(value).__name__, "<docker>")
-
-
-Service = Annotated[
-    Annotated[DockerService, Tag("<docker>")]
-    | Annotated[ProcessService, Tag("<process>")]
-    | Annotated[ExternalService, Tag("<external>")],
-    Discriminator(_service_kind),
-]
+from shakedown.plan.services import Secret, Service
+from shakedown.plan.values import Duration, Name, Share
 
 
 # ------------------------------------------------------------------------------------------------ suites and ledgers
@@ -389,44 +248,23 @@ class EnduranceStage(StageModel):
         return [use for use in self.run if isinstance(use, UseScenario)]
 
 
-class Expect(PlanModel):
-    """What must hold while a fault lasts, and after it."""
-
-    during: list[str] = []  # thresholds over the fault's window
-    after: list[str] = []  # thresholds over the window after recovery
-    health: dict[str, Literal["healthy", "unhealthy"]] = {}  # what each service's health must say while the fault holds
-
-
-class Experiment(PlanModel):
-    """One fault, and what is expected of the system."""
-
-    name: str
-    fault: FaultPlan
-    hold: Duration = Field(gt=0)
-    recover_within: Duration = Field(gt=0)
-    expect: Expect = Expect()
-    covers: list[str] = []
-
-
-class FaultsTolerance(PlanModel):
-    """What steady state is: errors at most `error_rate`, and p95 at most `p95` times the steady one (or `p95_floor`)."""
-
-    error_rate: Share = 0.02
-    p95: float = 3.0
-    p95_floor: Duration = 0.25
-    throughput: Share = 0.9
-
-
 class FaultsStage(StageModel):
-    """Faults one after another, under load."""
+    """Experiments one after another, under load."""
 
     load: UseScenarioOrName
-    experiments: list[Experiment] = Field(min_length=1)
+    experiments: list[Experiment] = []
+    each_dependency: list[EachDependency] = []  # more experiments, made from `depends_on`
     warm_up: Duration = 5.0  # steady load before the first fault: what "recovered" is compared with
     pause: Duration = 2.0  # steady load between experiments
     steady_within: Duration = 15.0  # how long a fault waits for the steady state; without it, it is not injected
     hold_window: Duration = 2.0  # steady state must hold this long to count as recovered
     tolerance: FaultsTolerance = Field(default_factory=FaultsTolerance)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.experiments and not self.each_dependency:
+            raise ValueError("the faults stage needs `experiments` or `each_dependency`")
+        return self
 
     @property
     def loads(self) -> list[UseScenario]:
@@ -463,3 +301,16 @@ class Plan(PlanModel):
     suites: dict[Name, Suite] = {}
     ledgers: dict[Name, Ledger] = {}
     stages: Stages
+
+    @functools.cached_property
+    def experiments(self) -> list[Experiment]:
+        """Every experiment of the faults stage, those made from `depends_on` as well.
+
+        Raises:
+            ValidationError: a fault of `each_dependency` is none.
+        """
+        stage = self.stages.faults
+        if stage is None:
+            return []
+        made = (each.experiments(self.services[each.of].depends_on) for each in stage.each_dependency)
+        return [*stage.experiments, *itertools.chain.from_iterable(made)]

@@ -34,8 +34,8 @@ def planned_durations(plan: Plan) -> dict[str, float]:
         cycle = sum(part(use) for use in stages.endurance.run) + stages.endurance.settle
         planned["endurance"] = stages.endurance.repeat * cycle
     if stages.faults:
-        holds = sum(experiment.hold + stages.faults.hold_window for experiment in stages.faults.experiments)
-        pauses = stages.faults.pause * (len(stages.faults.experiments) - 1)
+        holds = sum(experiment.longest + stages.faults.hold_window for experiment in plan.experiments)
+        pauses = stages.faults.pause * (len(plan.experiments) - 1)
         planned["faults"] = stages.faults.warm_up + holds + pauses
     if stages.recovery:
         planned["recovery"] = baseline

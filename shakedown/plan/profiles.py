@@ -158,6 +158,12 @@ def _scale(data: dict[str, object], scale: dict[str, float]) -> None:
         use(stage.get("load"))
         for experiment in stage["experiments"] if isinstance(stage.get("experiments"), list) else ():
             times(experiment, "hold", hold, parse_duration)
+            if isinstance(experiment, dict):
+                times(experiment.get("nemesis"), "duration", hold, parse_duration)
+                for step in experiment["sequence"] if isinstance(experiment.get("sequence"), list) else ():
+                    times(step, "hold", hold, parse_duration)
+        for each in stage["each_dependency"] if isinstance(stage.get("each_dependency"), list) else ():
+            times(each, "hold", hold, parse_duration)
         if repeat != 1.0 and (times_now := _whole(stage.get("repeat"))):
             stage["repeat"] = max(1, round(times_now * repeat))
 

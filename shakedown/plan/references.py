@@ -1,35 +1,33 @@
 """Everything in a plan that names something else, checked before anything starts."""
 
-import ipaddress
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
 from shakedown.errors import PlanProblem
+from shakedown.plan.abort import parse_condition
 from shakedown.plan.checks import compile_checks
 from shakedown.plan.document import Document, Path
 from shakedown.plan.executors import Replay
-from shakedown.plan.model import DockerService, ExternalService, Plan, ProcessService, Service, UseScenario, UseSuite
+from shakedown.plan.experiments import EachDependency, Experiment
+from shakedown.plan.faults import FaultModel, conflict
+from shakedown.plan.faults.base import no_such
+from shakedown.plan.hosts import is_loopback
+from shakedown.plan.model import FaultsStage, Plan, UseScenario, UseSuite
 from shakedown.plan.profiles import nearest
 from shakedown.plan.references_drivers import driver_problems
 from shakedown.plan.references_http import http_problems
 from shakedown.plan.scenarios import Scenario
+from shakedown.plan.services import DockerService, ExternalService, ProcessService, Service, ports_of
 from shakedown.plan.sharding import shard_problems
 from shakedown.plan.templates import template_problem
 from shakedown.plan.threshold_references import ThresholdReferences
 from shakedown.plan.uses import label_of
 
 __all__ = ["check_references"]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host of a URL is this machine for certain: `localhost`, or a loopback address in full."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name: what it stands for is not ours to trust
-        return False
 
 
 def _exists(path: FilePath, *, file: bool = False) -> bool:
@@ -69,9 +67,7 @@ class _Checker:
         return self.document.problem(path, message, hint)
 
     def unknown(self, path: Path, kind: str, name: str, choices: Iterable[str]) -> PlanProblem:
-        known = list(choices)
-        listing = f"the plan has {', '.join(known)}" if known else f"the plan has no {kind}"
-        return self.problem(path, f"no such {kind}: `{name}`; {listing}", nearest(name, known))
+        return self.problem(path, *no_such(kind, name, choices))
 
     def missing_file(self, path: Path, name: str) -> PlanProblem:
         return self.problem(path, f"no such file or folder: {name}", f"paths start from the plan's folder, {self.base}")
@@ -263,30 +259,68 @@ class _Checker:
             if experiment.name in names:
                 yield self.problem((*here, "name"), f"two experiments are called `{experiment.name}`")
             names.add(experiment.name)
-            fault = experiment.fault
-            target = self.plan.services.get(fault.target)
-            if target is None:
-                yield self.unknown((*here, "fault", "target"), "service", fault.target, self.plan.services)
-            elif not isinstance(target, DockerService):
-                yield self.problem(
-                    (*here, "fault", "target"),
-                    f"{fault.type} acts on containers; `{fault.target}` is none",
-                    "give the service an `image` or `build`",
-                )
-            elif fault.type == "network-latency" and not (fault.ports or listening_ports(target)):
-                yield self.problem((*here, "fault"), f"`{fault.target}` has no known port", "give `ports: [5432]`")
-            for peer_index, peer in enumerate(fault.peers if fault.type == "network-partition" else ()):
-                if peer not in self.plan.services or peer == fault.target:
-                    others = [name for name in self.plan.services if name != fault.target]
-                    yield self.unknown((*here, "fault", "peers", peer_index), "other service", peer, others)
-            for key in ("during", "after"):
-                yield from self.thresholds((*here, "expect"), getattr(experiment.expect, key), [stage.load], key)
-            for service in experiment.expect.health:
-                where = (*here, "expect", "health", service)
-                if service not in self.plan.services:
-                    yield self.unknown(where, "service", service, self.plan.services)
-                elif self.plan.services[service].health is None:
-                    yield self.problem(where, f"`{service}` has no health to look at", "give the service `health:`")
+            for fault_path, fault in experiment.faults_at():
+                yield from self.fault((*here, *fault_path), fault)
+            for first, second in itertools.combinations(experiment.faults, 2):
+                if both := conflict(first, second):
+                    yield self.problem(
+                        (*here, "faults"),
+                        f"{first.type} and {second.type} both act on {both.replace(':', ', ')}: not at the same time",
+                        "one after another: `sequence`",
+                    )
+            yield from self.expectations(here, experiment, stage)
+        for index, each in enumerate(stage.each_dependency):
+            yield from self.each_dependency((*path, "each_dependency", index), each, stage, names)
+
+    def fault(self, path: Path, fault: FaultModel) -> Iterator[PlanProblem]:
+        for where, message, hint in fault.problems(self.plan):
+            yield self.problem((*path, *where), message, hint)
+
+    def expectations(
+        self, path: Path, experiment: Experiment | EachDependency, stage: FaultsStage
+    ) -> Iterator[PlanProblem]:
+        for key in ("during", "after"):
+            yield from self.thresholds((*path, "expect"), getattr(experiment.expect, key), [stage.load], key)
+        for index, text in enumerate(experiment.abort_if):
+            yield from self.abort_condition((*path, "abort_if", index), text)
+        for service in experiment.expect.health:
+            where = (*path, "expect", "health", service)
+            if service not in self.plan.services:
+                yield self.unknown(where, "service", service, self.plan.services)
+            elif self.plan.services[service].health is None:
+                yield self.problem(where, f"`{service}` has no health to look at", "give the service `health:`")
+
+    def abort_condition(self, path: Path, text: str) -> Iterator[PlanProblem]:
+        try:
+            condition = parse_condition(text)
+        except ValueError as error:
+            yield self.problem(path, str(error), "write `host.memory > 90%` or `api.memory > 400MB`")
+            return
+        if condition.subject != "host" and condition.subject not in self.plan.services:
+            yield self.unknown(path, "service", condition.subject, ["host", *self.plan.services])
+
+    def each_dependency(
+        self, path: Path, each: EachDependency, stage: FaultsStage, names: set[str]
+    ) -> Iterator[PlanProblem]:
+        service = self.plan.services.get(each.of)
+        if service is None:
+            yield self.unknown((*path, "of"), "service", each.of, self.plan.services)
+            return
+        if not service.depends_on:
+            yield self.problem((*path, "of"), f"`{each.of}` has no `depends_on`: there is nothing to take away from it")
+        try:
+            experiments = each.experiments(service.depends_on)
+        except ValidationError as error:
+            first = error.errors()[0]
+            yield self.problem((*path, "fault", *first["loc"][1:]), str(first["msg"]))
+            return
+        for experiment in experiments:
+            if experiment.name in names:
+                yield self.problem((*path, "name"), f"two experiments are called `{experiment.name}`")
+            names.add(experiment.name)
+            for _, fault in experiment.faults_at():
+                yield from self.fault((*path, "fault"), fault)
+        yield from self.expectations(path, each, stage)
 
     def recovery(self) -> Iterator[PlanProblem]:
         stage = self.plan.stages.recovery
@@ -300,19 +334,3 @@ class _Checker:
             if name not in self.plan.ledgers:
                 yield self.unknown((*path, "ledgers", index), "ledger", name, self.plan.ledgers)
         yield from self.thresholds(path, stage.thresholds, baseline.scenarios if baseline else [])
-
-
-def ports_of(service: Service) -> dict[str, int]:
-    """A service's named ports; an external one has `http`, from its URL."""
-    if isinstance(service, ExternalService):
-        parts = urlsplit(service.url)
-        return {"http": parts.port or (443 if parts.scheme == "https" else 80), **service.ports}
-    return service.ports
-
-
-def listening_ports(service: Service) -> list[int]:
-    """Every port that the plan says a service listens on."""
-    ports = list(ports_of(service).values())
-    if service.health is not None and isinstance(service.health.tcp, int) and service.health.tcp not in ports:
-        ports.append(service.health.tcp)
-    return ports

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from shakedown.plan.model import DockerService, ExternalService, Plan, ProcessService, Secret, Service
+from shakedown.plan.model import Plan
 from shakedown.plan.requests import ApiKey, Auth, Basic, Http
 from shakedown.plan.scenarios import Scenario
+from shakedown.plan.services import DockerService, ExternalService, ProcessService, Secret, Service
 from shakedown.plan.templates import is_constant
 
 __all__ = ["REDACTED", "Redactor", "find_secrets", "looks_secret", "redacted", "scenario_secrets", "secret_variables"]

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from shakedown.plan.document import Path
-from shakedown.plan.model import ExternalService, Plan, Shards, UseScenario
+from shakedown.plan.hosts import is_loopback
+from shakedown.plan.model import Plan, Shards, UseScenario
+from shakedown.plan.services import ExternalService
 
 __all__ = ["cluster_is_here", "shard_problems", "unreachable"]
 
 
 def cluster_is_here(address: str | None) -> bool:
     """Whether a cluster's address means this machine alone; none at all is a cluster that is started here."""
-    from shakedown.plan.references import is_loopback  # noqa: PLC0415 - which asks this module in turn
-
     if address is None:
         return True
     try:
@@ -29,8 +29,6 @@ def unreachable(shards: Shards, host: str | None, *, external: bool) -> str | No
         host: where the service answers, as far as that is known.
         external: whether the service is there already (`url`), rather than started by the run.
     """
-    from shakedown.plan.references import is_loopback  # noqa: PLC0415 - as above
-
     if shards.address is not None and shards.runner in ("thread", "process"):
         return f"the {shards.runner} runner works on this machine: it takes no address"
     if cluster_is_here(shards.address):

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shakedown.errors import PlanProblem
 from shakedown.plan.document import Document, Path
-from shakedown.plan.model import ExternalService, Plan, UseScenario, UseSuite
+from shakedown.plan.model import Plan, UseScenario, UseSuite
 from shakedown.plan.profiles import nearest
+from shakedown.plan.services import ExternalService
 from shakedown.plan.thresholds import (
     AGGREGATES,
     COUNTERS,

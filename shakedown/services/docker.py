@@ -16,8 +16,7 @@ from shakedown.errors import EngineError, GuardError, ServiceError
 from shakedown.guard.journal import Intent, Journal
 from shakedown.guard.labels import RunLabels
 from shakedown.guard.undo import ContainerRemove, NetworkRemove, VolumeRemove, carry_out
-from shakedown.plan.model import DockerService, Secret
-from shakedown.plan.references import listening_ports
+from shakedown.plan.services import DockerService, Secret, listening_ports
 from shakedown.services.handle import Address, Handle
 from shakedown.services.images import build_image, require_image
 from shakedown.services.ports import free_port

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from shakedown.plan.model import Health
+from shakedown.plan.services import Health
 from shakedown.services.handle import Address, Handle
 
 __all__ = ["Look", "look"]

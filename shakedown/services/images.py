@@ -9,7 +9,7 @@ from docker.errors import APIError, BuildError, ImageNotFound
 
 from shakedown.errors import EngineError
 from shakedown.guard.labels import IMAGE
-from shakedown.plan.model import Build
+from shakedown.plan.services import Build
 
 if TYPE_CHECKING:
     from docker import DockerClient

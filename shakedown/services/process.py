@@ -12,7 +12,7 @@ from shakedown.errors import ServiceError
 from shakedown.guard.journal import Intent, Journal
 from shakedown.guard.process import start_program
 from shakedown.guard.undo import ProcessKill, carry_out
-from shakedown.plan.model import ProcessService, Secret
+from shakedown.plan.services import ProcessService, Secret
 from shakedown.services.handle import Address, Handle
 from shakedown.services.ports import free_port
 

@@ -14,7 +14,8 @@ from shakedown.errors import GuardError, Interrupted, ServiceError
 from shakedown.guard.engine import find_engine
 from shakedown.guard.journal import Journal
 from shakedown.guard.labels import RunLabels
-from shakedown.plan.model import DockerService, ExternalService, Health, Plan, ProcessService
+from shakedown.plan.model import Plan
+from shakedown.plan.services import DockerService, ExternalService, Health, ProcessService
 from shakedown.records.observation import Event, ProbeResult
 from shakedown.services.docker import ContainerRunner, RunNetwork
 from shakedown.services.handle import Address, Handle

@@ -106,7 +106,7 @@ def _network(client: "DockerClient") -> Iterator[MachineFinding]:
     """Try packet rules in the network namespace of a scratch container."""
     from docker.errors import DockerException  # noqa: PLC0415 - see guard.engine
 
-    from shakedown.faults.link import agent_image  # noqa: PLC0415 - only with an engine
+    from shakedown.faults.agents import agent_image  # noqa: PLC0415 - only with an engine
 
     try:
         image = agent_image(client)

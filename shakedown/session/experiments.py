@@ -1,35 +1,37 @@
 """The faults stage: steady load, one experiment after another, each watched until the system is back or the time is up."""
 
-from collections.abc import Sequence
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from shakedown.analysis.diagnosis import error_words, lying_health, not_recovered, wrong_health
-from shakedown.analysis.health import compare_health, share_unhealthy
-from shakedown.analysis.recovery import Steady, Timeline, find_effect, find_recovery, learn_steady, phase_stats
+from shakedown.analysis.recovery import Steady, Timeline, find_recovery, learn_steady
 from shakedown.analysis.slots import SLOT
 from shakedown.errors import GuardError, PlanError, PlanProblem
-from shakedown.faults import Fault, FaultContext, build_fault, run_fault
+from shakedown.faults import Fault, FaultContext, Planned, build_fault, run_fault, schedule_of
+from shakedown.faults.agents import Agents
 from shakedown.load import LoadHandle
-from shakedown.plan.model import Experiment, FaultsStage
-from shakedown.records.experiment import ExperimentRecord
-from shakedown.records.judgement import Finding, Severity
+from shakedown.observe import whole_machine
+from shakedown.plan.abort import Condition, parse_condition
+from shakedown.plan.experiments import Experiment
+from shakedown.plan.model import FaultsStage
+from shakedown.records.experiment import ExperimentRecord, Injection
 from shakedown.records.load import LoadResult
-from shakedown.records.observation import ProbeResult
-from shakedown.records.recovery import RecoveryMeasurement
-from shakedown.session.judging import judge_thresholds, show_value
+from shakedown.session.experiment_verdicts import judge_experiments, recovery_in
+from shakedown.session.judging import look_at_thresholds, show_value
 from shakedown.session.live import Session
 from shakedown.session.measure import finish_load, prepare_load
 from shakedown.units import format_duration
-from shakedown.verdict import Verdict, combine
+from shakedown.verdict import Verdict
 
 __all__ = ["FaultBench", "bench_of"]
 
 # What was measured reaches us up to half a second after it happened; only what is older than this is complete.
 SETTLED = 0.9
 LOOK_EVERY = 0.2
-HEALTH_DELAY = 2.0  # a health endpoint may take this long to notice
-HEALTH_SHARE = 0.7
-HEALTH_WINDOW = 1.0  # in less time, a few looks would decide
 
 
 @dataclass(slots=True)
@@ -42,8 +44,12 @@ class FaultBench:
     load: LoadResult | None = None
     steady: Steady | None = None
     records: list[ExperimentRecord] = field(default_factory=list)
-    _faults: list[Fault] = field(default_factory=list)
-    _warm: tuple[float, float] = (0.0, 0.0)
+    warm: tuple[float, float] = (0.0, 0.0)  # from when to when the steady state was learned
+    _faults: list[Fault[Any]] = field(default_factory=list)
+    _agents: Agents = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._agents = Agents(self.session.system, self.session.journal)
 
     # -------------------------------------------------------------------------------------------------------- the load
     def warm_up(self) -> None:
@@ -59,8 +65,8 @@ class FaultBench:
         begun = self.session.clock.now()
         self.session.say("fault", "", f"steady load for {format_duration(self.stage.warm_up)}")
         self._sleep(self.stage.warm_up + SETTLED)
-        self._warm = (begun + 0.5, begun + self.stage.warm_up)
-        self.steady = learn_steady(self.handle.result(), self._timeline(), *self._warm, self.stage.tolerance)
+        self.warm = (begun + 0.5, begun + self.stage.warm_up)
+        self.steady = learn_steady(self.handle.result(), self._timeline(), *self.warm, self.stage.tolerance)
 
     def finish(self) -> LoadResult:
         """End the background load, and let go of what the faults needed.
@@ -81,10 +87,11 @@ class FaultBench:
         """End what is still there, whatever happened."""
         if self.handle is not None and self.load is None:
             self.handle.kill()
-        while self._faults:
-            fault = self._faults.pop()
+        closing = [fault.close for fault in reversed(self._faults)]
+        self._faults.clear()
+        for close in (*closing, self._agents.close):
             try:
-                fault.close()
+                close()
             except GuardError as error:
                 self.session.say("warning", "", str(error))
 
@@ -104,38 +111,143 @@ class FaultBench:
             Interrupted: the run is to end; the fault was reverted.
         """
         session = self.session
-        context = FaultContext(session.system, session.journal, session.clock, session.stop)
-        fault = build_fault(experiment.fault, context)
-        self._faults.append(fault)
-        record = ExperimentRecord(
-            experiment.name,
-            experiment.fault.type,
-            experiment.fault.target,
-            fault.parameters,
-            fault.mechanism,
-            fault.layers,
-        )
+        record = ExperimentRecord(experiment.name)
         position = len(self.records)
         self.records.append(record)
+        saving = threading.Lock()  # faults at the same time save the same record
 
-        def save(state: ExperimentRecord) -> None:
-            session.store.put_experiment(session.run_id, position, state)
+        def save() -> None:
+            with saving:
+                session.store.put_experiment(session.run_id, position, record)
 
         if position:
             self._sleep(self.stage.pause)
+        context = FaultContext(session.system, session.journal, session.clock, session.stop, self._agents, session.seed)
+        planned = schedule_of(experiment, session.seed)
         if problem := self._await_steady():
-            record.refused = problem
-            save(record)
+            record.injections.append(self._begin(planned[0], context)[1])
+            record.injections[0].refused = problem
+            save()
             session.say("fault", record.name, f"not injected: {problem}")
             return record
-        session.say("fault", record.name, f"{record.fault} on {record.target} for {format_duration(experiment.hold)}")
-        run_fault(fault, record, experiment.hold, context, session.on_event, save)
+        with self._guarded(experiment, record, context):
+            self._inject(experiment, planned, record, context, save)
         session.check_stop()
         if record.reverted_at is not None:
             self._watch(record, experiment)
-            save(record)
+        save()
         return record
 
+    def _begin(self, planned: Planned, context: FaultContext) -> tuple[Fault[Any], Injection]:
+        fault = build_fault(planned.fault, context)
+        self._faults.append(fault)
+        return fault, Injection(
+            planned.fault.type, planned.fault.where, fault.parameters, fault.mechanism, fault.layers
+        )
+
+    def _inject(
+        self,
+        experiment: Experiment,
+        planned: Sequence[Planned],
+        record: ExperimentRecord,
+        context: FaultContext,
+        save: Callable[[], None],
+    ) -> None:
+        """Bring about everything that an experiment has, each at its time; what is due together begins together."""
+        for at, group in itertools.groupby(planned, key=lambda one: one.at):
+            if at and record.applied_at is not None:
+                begin = self.session.clock.monotonic(record.applied_at + at)
+                while time.monotonic() < begin and not context.ending:
+                    context.stop.wait(min(LOOK_EVERY, max(begin - time.monotonic(), 0.0)))
+            if context.ending:
+                return
+            together = [(one, *self._begin(one, context)) for one in group]
+            record.injections += [injection for _, _, injection in together]
+            gate = threading.Barrier(len(together)) if len(together) > 1 else None
+            threads = [
+                threading.Thread(
+                    target=self._live, args=(one, fault, injection, record, context, save, gate), name="fault"
+                )
+                for one, fault, injection in together
+            ]
+            for one, _, injection in together:
+                words = f"{injection.fault} on {injection.target}".removesuffix(" on ")
+                parameters = f" ({injection.parameters})" if len(planned) > 1 and injection.parameters else ""
+                self.session.say("fault", record.name, f"{words}{parameters} for {format_duration(one.hold)}")
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            if any(injection.refused or injection.error for _, _, injection in together):
+                return
+            if experiment.staircase is not None and self._broken(experiment, record):
+                return
+
+    def _live(
+        self, planned: Planned, fault: Fault[Any], injection: Injection, record: ExperimentRecord, context: FaultContext,
+        save: Callable[[], None], gate: threading.Barrier | None,
+    ) -> None:  # fmt: skip
+        try:
+            run_fault(
+                fault, injection, planned.hold, context, subject=record.name, on_event=self.session.on_event, save=save,
+                gate=gate,
+            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001 - it is told in the record; a thread has nobody to raise it to
+            injection.error = injection.error or f"{type(error).__name__}: {error}"
+
+    def _broken(self, experiment: Experiment, record: ExperimentRecord) -> bool:
+        """Whether the last step of a staircase broke what is expected meanwhile; what that says of the limit is noted."""
+        staircase, step = experiment.staircase, record.injections[-1]
+        if staircase is None or self.handle is None:
+            return False
+        self._sleep(SETTLED)
+        results = look_at_thresholds(
+            self.session, "faults", experiment.expect.during, loads=[self.handle.result()], start=step.applied_at,
+            end=step.revert_asked_at,
+        )  # fmt: skip
+        value = staircase.values[len(record.injections) - 1]
+        broken = next((result for result in results if result.verdict is Verdict.FAILED), None)
+        if broken is None:
+            record.limit = f"held up to {staircase.parameter} {value}"
+            return False
+        record.broke = True
+        before = f"held at {staircase.values[len(record.injections) - 2]}, " if len(record.injections) > 1 else ""
+        record.limit = f"{before}broke at {staircase.parameter} {value}: {broken.text} was {show_value(broken.actual, broken.unit)}"
+        return True
+
+    # ------------------------------------------------------------------------------------------------- ending it early
+    @contextmanager
+    def _guarded(self, experiment: Experiment, record: ExperimentRecord, context: FaultContext) -> Iterator[None]:
+        """While inside, a condition of `abort_if` that is met ends the experiment's faults at once."""
+        over = threading.Event()
+        conditions = [parse_condition(text) for text in experiment.abort_if]
+
+        def look() -> None:
+            while not over.wait(LOOK_EVERY):
+                met = next((one for one in conditions if self._met(one)), None)
+                if met is not None:
+                    record.aborted = met.text
+                    self.session.say("fault", record.name, f"ended early: {met.text}")
+                    context.halt.set()
+                    return
+
+        watching = threading.Thread(target=look, name="abort-if", daemon=True)
+        if conditions:
+            watching.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if conditions:
+                watching.join()
+
+    def _met(self, condition: Condition) -> bool:
+        latest = self.session.latest.get((condition.subject, condition.series))
+        if latest is None:
+            return False
+        return condition.met(latest / (whole_machine(condition.series) if condition.share else 1.0))
+
+    # ------------------------------------------------------------------------------------------------------ steady state
     def _await_steady(self) -> str | None:
         """Wait for the steady state before a fault; why it does not come.
 
@@ -177,7 +289,9 @@ class FaultBench:
         while True:
             now = session.clock.now()
             settled = min(now - SETTLED, limit)
-            back = self._recovery(self._timeline(), record, settled) if settled > reverted else None
+            back = (
+                recovery_in(self._timeline(), self.steady, self.stage, record, settled) if settled > reverted else None
+            )
             if back is not None:
                 record.watched_until = settled
                 session.say("fault", record.name, f"recovered {format_duration(back - reverted)} after the revert")
@@ -188,169 +302,9 @@ class FaultBench:
                 return
             self._sleep(LOOK_EVERY)
 
-    def _recovery(self, timeline: Timeline, record: ExperimentRecord, end: float) -> float | None:
-        if self.steady is None or record.reverted_at is None:
-            return None
-        return find_recovery(
-            timeline,
-            self.steady,
-            record.reverted_at,
-            end,
-            hold_window=self.stage.hold_window,
-            tolerance=self.stage.tolerance,
-        )
-
-    # ------------------------------------------------------------------------------------------------------- judgement
     def judge(self) -> list[tuple[Verdict, str]]:
         """Judge every experiment on everything that was measured; verdicts with their reasons."""
-        found: list[tuple[Verdict, str]] = []
-        for position, (record, experiment) in enumerate(zip(self.records, self.stage.experiments, strict=False)):
-            recovery = self._measure(record)
-            verdict, reason = self._judge_one(record, experiment, recovery)
-            self.session.store.put_experiment(self.session.run_id, position, record, recovery, verdict, reason)
-            found.append((verdict, f"{record.name}: {reason}" if reason else record.name))
-        return found
-
-    def _measure(self, record: ExperimentRecord) -> RecoveryMeasurement | None:
-        load = self.load
-        if load is None or self.steady is None or record.applied_at is None or record.reverted_at is None:
-            return None
-        watched = record.watched_until if record.watched_until is not None else record.reverted_at
-        probes = self.session.results.probes(self.session.run_id)
-        timeline = Timeline(load.pulses, probes)
-        effect = find_effect(timeline, self.steady, record.applied_at, watched)
-        back = self._recovery(timeline, record, watched)
-        phases = [phase_stats(load, "before", *self._warm)]
-        phases.append(phase_stats(load, "during", record.applied_at, record.revert_asked_at or record.reverted_at))
-        if back is not None:
-            phases.append(phase_stats(load, "after", back, max(watched, back + self.stage.hold_window)))
-        until = back if back is not None else watched
-        bad = sum(1 for slot, pulse in load.pulses.items() if pulse.bad and record.applied_at <= slot * SLOT < watched)
-        return RecoveryMeasurement(
-            experiment=record.name,
-            detected_after=effect - record.applied_at if effect is not None else None,
-            recovered_after=back - record.reverted_at if back is not None else None,
-            censored_at=None if back is not None else watched - record.reverted_at,
-            resolution=SLOT,
-            error_seconds=bad * SLOT,
-            phases=tuple(phases),
-            health=tuple(
-                compare_health(timeline, service, record.applied_at, until) for service in self._probed(probes, record)
-            ),
-            problem=load.generator.starved,
-        )
-
-    def _probed(self, probes: Sequence[ProbeResult], record: ExperimentRecord) -> list[str]:
-        """The services whose health can be held against what clients saw: the one they talk to, and the disturbed one."""
-        looked_at = {probe.service for probe in probes}
-        return [name for name in dict.fromkeys((self._client(), record.target)) if name in looked_at]
-
-    def _judge_one(
-        self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement | None
-    ) -> tuple[Verdict, str]:
-        if record.refused is not None:
-            return Verdict.INCONCLUSIVE, f"not injected: {record.refused}"
-        if record.gone is None or not record.gone.held:
-            evidence = record.gone.evidence if record.gone else record.error or "it was never looked for"
-            self._find(Severity.FAILURE, record, f"{record.name}: the fault could not be proved gone", evidence)
-            return Verdict.FAILED, f"the fault could not be proved gone: {evidence}"
-        if record.error is not None or recovery is None:
-            return Verdict.ERROR, record.error or "nothing was measured"
-        if record.effect is None or not record.effect.held:
-            evidence = record.effect.evidence if record.effect else "it was never looked for"
-            return Verdict.INCONCLUSIVE, f"the fault did not take effect: {evidence}"
-        if recovery.problem:
-            return Verdict.INCONCLUSIVE, recovery.problem
-        parts = [self._judge_recovery(record, experiment, recovery)]
-        parts += self._judge_health(record, experiment, recovery)
-        parts += self._judge_expectations(record, experiment, recovery)
-        verdict = combine(part for part, _ in parts)
-        return verdict, "; ".join(words for part, words in parts if part is verdict and words)
-
-    def _judge_recovery(
-        self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement
-    ) -> tuple[Verdict, str]:
-        took = recovery.recovered_after
-        if took is not None and took <= experiment.recover_within:
-            return Verdict.PASSED, f"recovered {format_duration(took)} after the revert"
-        client = self._client()
-        since = (record.watched_until or 0.0) - 2.0
-        errors = error_words(self.load, since) if self.load else []
-        finding = not_recovered(
-            record, recovery, experiment.recover_within, client=client, unhealthy=self._unhealthy(record), errors=errors
-        )
-        self.session.find("faults", finding)
-        return Verdict.FAILED, finding.title
-
-    def _client(self) -> str:
-        scenario = self.session.loaded.plan.scenarios[self.stage.load.use]
-        return (scenario.target or "").partition(".")[0]
-
-    def _unhealthy(self, record: ExperimentRecord) -> list[str]:
-        """Services that were healthy in the steady state and were not when the watching ended."""
-        last: dict[str, bool] = {}
-        for probe in self.session.results.probes(self.session.run_id):
-            if probe.at <= (record.watched_until or 0.0):
-                last[probe.service] = probe.healthy
-        known = self.steady.healthy if self.steady else frozenset()
-        return [name for name, healthy in last.items() if name in known and not healthy]
-
-    def _judge_health(
-        self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement
-    ) -> list[tuple[Verdict, str]]:
-        parts: list[tuple[Verdict, str]] = []
-        lied: set[str] = set()
-        for truth in recovery.health:
-            if truth.service == self._client() and (lie := lying_health(record, truth)):
-                self.session.find("faults", lie)
-                parts.append((Verdict.FAILED, lie.title))
-                lied.add(truth.service)
-        probes = self.session.results.probes(self.session.run_id)
-        start, end = (record.applied_at or 0.0) + HEALTH_DELAY, record.revert_asked_at or 0.0
-        for service, wanted in experiment.expect.health.items():
-            share = share_unhealthy(probes, service, start, end) if end - start >= HEALTH_WINDOW else None
-            good = share is not None and (share >= HEALTH_SHARE if wanted == "unhealthy" else share <= 1 - HEALTH_SHARE)
-            if good:
-                parts.append((Verdict.PASSED, ""))
-                continue
-            finding = wrong_health(record, service, wanted, share)
-            if service not in lied:
-                self.session.find("faults", finding)
-            parts.append((Verdict.INCONCLUSIVE if share is None else Verdict.FAILED, finding.title))
-        return parts
-
-    def _judge_expectations(
-        self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement
-    ) -> list[tuple[Verdict, str]]:
-        load, parts = self.load, []
-        windows = {"during": (record.applied_at, record.revert_asked_at)}
-        if recovery.recovered_after is not None and record.reverted_at is not None:
-            back = record.reverted_at + recovery.recovered_after
-            windows["after"] = (back, max(record.watched_until or back, back + self.stage.hold_window))
-        for phase in ("during", "after"):
-            texts = getattr(experiment.expect, phase)
-            if not texts or load is None:
-                continue
-            if phase not in windows:
-                parts += [(Verdict.INCONCLUSIVE, f"{text}: there was no time after recovery") for text in texts]
-                continue
-            start, end = windows[phase]
-            for result in judge_thresholds(
-                self.session, "faults", texts, loads=[load], start=start, end=end, scope=f"{record.name}, {phase}"
-            ):
-                words = f"{phase}: {result.text}: {show_value(result.actual, result.unit)} {result.reason}".strip()
-                parts.append((result.verdict, words))
-                if result.verdict is Verdict.FAILED:
-                    self._find(
-                        Severity.FAILURE,
-                        record,
-                        f"{record.name}: {words}",
-                        "what clients saw was worse than the plan allows",
-                    )
-        return parts
-
-    def _find(self, severity: Severity, record: ExperimentRecord, title: str, cause: str) -> None:
-        self.session.find("faults", Finding(severity, title, cause, subject=record.name))
+        return judge_experiments(self.session, self.stage, self.records, self.load, self.steady, self.warm)
 
 
 def bench_of(session: Session) -> FaultBench:

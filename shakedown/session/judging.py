@@ -110,6 +110,16 @@ def judge_thresholds(
     Args:
         aborted: thresholds that ended their load; what they said then is their verdict, whatever came after.
     """
+    results = look_at_thresholds(session, stage, texts, loads=loads, start=start, end=end, aborted=aborted)
+    session.store.add_thresholds(session.run_id, stage, results, scope)
+    return results
+
+
+def look_at_thresholds(
+    session: Session, stage: str, texts: Sequence[str], *, loads: Sequence[LoadResult], start: float | None = None,
+    end: float | None = None, aborted: Sequence[ThresholdResult] = (),
+) -> list[ThresholdResult]:  # fmt: skip
+    """Judge thresholds on what was measured so far; nothing is stored."""
     if not texts:
         return []
     now = session.clock.now()
@@ -132,7 +142,6 @@ def judge_thresholds(
         if breach := breaches.get(result.text):
             about = [evidence.loads[item.subject] for item in threshold.comparisons if item.subject in evidence.loads]
             results[position] = settle_abort(result, breach, about)
-    session.store.add_thresholds(session.run_id, stage, results, scope)
     return results
 
 

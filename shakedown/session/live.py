@@ -98,6 +98,7 @@ class Session:
     findings: list[tuple[str, Finding]] = field(default_factory=list)
     outcomes: list[StageOutcome] = field(default_factory=list)
     probes: deque[ProbeResult] = field(default_factory=lambda: deque(maxlen=KEPT_PROBES))
+    latest: dict[tuple[str, str], float] = field(default_factory=dict)  # source, series -> its last sample
     observer: Observer | None = None
     prober: Prober | None = None
     bench: "FaultBench | None" = None  # the faults stage's own
@@ -224,6 +225,7 @@ class Session:
 
     def on_samples(self, samples: Sequence[Sample]) -> None:
         """Samples from the observer."""
+        self.latest.update({(sample.source, sample.series): sample.value for sample in samples})
         self._keep(lambda: self.store.add_samples(self.run_id, samples))
 
     def on_probes(self, probes: Sequence[ProbeResult]) -> None:

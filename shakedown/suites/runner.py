@@ -18,7 +18,8 @@ from shakedown.errors import SuiteError
 from shakedown.guard.journal import Intent, Journal
 from shakedown.guard.process import start_program
 from shakedown.guard.undo import carry_out
-from shakedown.plan.model import Secret, Suite, UseSuite
+from shakedown.plan.model import Suite, UseSuite
+from shakedown.plan.services import Secret
 from shakedown.plan.uses import label_of
 from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from shakedown.clock import RunClock
-from shakedown.faults.link import agent_image
+from shakedown.faults.agents import agent_image
 from shakedown.guard import Journal
 from shakedown.plan import load_plan
 from shakedown.records.observation import Event

@@ -7,25 +7,32 @@ import httpx
 import pytest
 
 from shakedown.faults import FaultContext, build_fault, run_fault
-from shakedown.plan.faults import NetworkLatency, NetworkPartition, ServiceKill, ServicePause, ServiceStop
-from shakedown.records.experiment import ExperimentRecord
+from shakedown.faults.agents import Agents
+from shakedown.plan.faults.network import NetworkLatency, NetworkPartition
+from shakedown.plan.faults.service import ServiceKill, ServicePause, ServiceStop
+from shakedown.records.experiment import Injection
 
 pytestmark = pytest.mark.integration
 
 
-def inject(system, plan, hold=2.0, during=None) -> tuple[ExperimentRecord, list[object]]:
+def context_of(system) -> FaultContext:
+    return FaultContext(system, system.journal, system._clock, threading.Event(), Agents(system, system.journal))
+
+
+def inject(system, plan, hold=2.0, during=None) -> tuple[Injection, list[object]]:
     """Run a fault's life; `during` is called a little after the injection."""
-    context = FaultContext(system, system.journal, system._clock, threading.Event())
+    context = context_of(system)
     fault = build_fault(plan, context)
-    record = ExperimentRecord("e", plan.type, plan.target, fault.parameters, fault.mechanism, fault.layers)
+    record = Injection(plan.type, plan.target, fault.parameters, fault.mechanism, fault.layers)
     found: list[object] = []
 
     def on_event(event):
         if event.kind == "fault.injected" and during is not None:
             threading.Thread(target=lambda: found.append(during())).start()
 
-    run_fault(fault, record, hold, context, on_event, lambda _: None)
+    run_fault(fault, record, hold, context, subject="e", on_event=on_event, save=lambda: None)
     fault.close()
+    context.agents.close()
     assert [intent for intent in system.journal.open_intents() if intent.kind in ("fault", "agent")] == []
     return record, found
 
@@ -138,9 +145,9 @@ def test_a_target_that_goes_away_ends_in_a_clear_state(pair, engine):
 
 def test_the_agent_reverts_when_its_giver_of_orders_is_gone(pair):
     """The agent's input ends: its rules are gone without anyone asking."""
-    from shakedown.faults.network_latency import LatencyFault
+    from shakedown.faults.network.latency import LatencyFault
 
-    context = FaultContext(pair, pair.journal, pair._clock, threading.Event())
+    context = context_of(pair)
     fault = LatencyFault(NetworkLatency(type="network-latency", target="web", latency=0.5), context)
     fault.check()
     fault.inject(time.time() + 60)
@@ -152,15 +159,15 @@ def test_the_agent_reverts_when_its_giver_of_orders_is_gone(pair):
         if (round_trip(url) or 1) < 0.4:
             break
     assert round_trip(url) < 0.4
-    fault.close()
+    context.agents.close()
 
 
 def test_a_killed_agents_rules_are_removed_from_outside(pair, engine):
     """Kill -9 of the agent: the journal's undo removes exactly our rules."""
-    from shakedown.faults.network_partition import PartitionFault
+    from shakedown.faults.network.partition import PartitionFault
     from shakedown.guard import carry_out
 
-    context = FaultContext(pair, pair.journal, pair._clock, threading.Event())
+    context = context_of(pair)
     fault = PartitionFault(NetworkPartition(type="network-partition", target="web", peers=["other"]), context)
     fault.check()
     undo = fault.undo()
@@ -170,23 +177,23 @@ def test_a_killed_agents_rules_are_removed_from_outside(pair, engine):
     assert pair.runner("web").run_inside(meet)[0] == 1
     assert "removed" in carry_out(undo, engine)
     assert pair.runner("web").run_inside(meet)[0] == 0
-    fault.close()
+    context.agents.close()
 
 
 def test_the_kernel_keeps_the_deadline(pair, engine):
     """Agent killed, nobody undoes anything: after the deadline the rules are inert."""
-    from shakedown.faults.network_partition import PartitionFault
+    from shakedown.faults.network.partition import PartitionFault
 
-    context = FaultContext(pair, pair.journal, pair._clock, threading.Event())
+    context = context_of(pair)
     fault = PartitionFault(NetworkPartition(type="network-partition", target="web", peers=["other"]), context)
     fault.check()
     fault.inject(time.time() + 3)
     if "kernel deadline" not in fault.layers:
-        fault.close()
+        context.agents.close()
         pytest.skip("this kernel has no time match")
     engine.containers.get(fault.agent._name).kill()
     meet = ["python3", "-c", "import urllib.request as u; print(u.urlopen('http://other:8000/', timeout=1).status)"]
     assert pair.runner("web").run_inside(meet)[0] == 1
     time.sleep(5)
     assert pair.runner("web").run_inside(meet)[0] == 0
-    fault.close()
+    context.agents.close()

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from shakedown.ledgers.entries import read_entries
-from shakedown.plan.model import Build
+from shakedown.plan.services import Build
 from shakedown.records.ledger import Acknowledgement
 from shakedown.records.load import Outcome
 from shakedown.services.images import build_image

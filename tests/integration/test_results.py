@@ -11,7 +11,7 @@ import pytest
 
 from shakedown.errors import StoreError, UsageError
 from shakedown.guard import Owner
-from shakedown.records.experiment import ExperimentRecord, Proof
+from shakedown.records.experiment import ExperimentRecord, Injection, Proof
 from shakedown.records.judgement import Finding, Severity, ThresholdResult
 from shakedown.records.ledger import LedgerFault, LedgerResult
 from shakedown.records.load import (
@@ -97,8 +97,8 @@ def fill(store: Store, verdict: Verdict | None = Verdict.FAILED) -> None:
     store.add_services(run, [("api", "docker", "demo:1")])
     outcomes = [TestOutcome("t.py::test_a", TestStatus.FAILED, 0.1, NASTY, "traceback")]
     store.add_suite(run, SuiteResult("unit", "endurance", 1, 1.0, 2.0, 1, 1, outcomes, command="pytest"))
-    record = ExperimentRecord(NASTY, "service-kill", "redis", "SIGKILL", "signal", ("journal",), 5.0, 5.1, 5.2, 7.0, 7.1, 7.2,
-                              Proof(True, NASTY), Proof(True, "gone"), watched_until=9.0)  # fmt: skip
+    record = ExperimentRecord(NASTY, [Injection("service-kill", "redis", "SIGKILL", "signal", ("journal",), 5.0, 5.1, 5.2, 7.0, 7.1, 7.2,
+                              Proof(True, NASTY), Proof(True, "gone"))], watched_until=9.0)  # fmt: skip
     recovery = RecoveryMeasurement(NASTY, 0.1, None, 1.9, 0.1, 2.0, (PhaseStats("before", 1.0, 3.0, 100, 0.0, 0.01, 0.02, 0.03),),
                                    (HealthTruth("api", 1.0, 2.0, 0.0, 1.0),))  # fmt: skip
     store.put_experiment(run, 0, record)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 UV = shutil.which("uv", path=f"{ROOT / '.venv' / 'uv' / 'bin'}{os.pathsep}{os.environ['PATH']}")
 NEEDED = (
     "flows/pipeline.py", "tasks/load.py", "templates/report.md.j2", "shakedown/faults/agent/Dockerfile",
-    "shakedown/faults/agent/agent.py", "shakedown/plan/starter.yaml", "shakedown/results/migrations/env.py",
+    "shakedown/faults/agent/agent.py", "shakedown/faults/agent/proxy.py", "shakedown/plan/starter.yaml", "shakedown/results/migrations/env.py",
     "shakedown/results/migrations/versions/0001_the_first_schema.py", "shakedown/suites/plugin/shakedown_reporter.py",
 )  # fmt: skip
 

@@ -14,9 +14,9 @@ from shakedown.analysis.health import compare_health
 from shakedown.analysis.quantiles import samples_needed
 from shakedown.analysis.recovery import Steady, Timeline, find_effect, find_recovery
 from shakedown.analysis.thresholds import judge
-from shakedown.plan.model import FaultsTolerance
+from shakedown.plan.experiments import FaultsTolerance
 from shakedown.plan.thresholds import parse_threshold
-from shakedown.records.experiment import ExperimentRecord
+from shakedown.records.experiment import ExperimentRecord, Injection
 from shakedown.records.ledger import LedgerFault, LedgerResult
 from shakedown.records.load import Bucket, BucketKey, GeneratorHealth, LoadCounts, LoadResult, Outcome, Pulse
 from shakedown.records.observation import ProbeResult, Sample
@@ -193,7 +193,9 @@ def test_no_fault_no_effect():
 
 
 def record() -> ExperimentRecord:
-    return ExperimentRecord("redis killed", "service-kill", "redis", "", "", (), applied_at=10.0, reverted_at=15.0)
+    return ExperimentRecord(
+        "redis killed", [Injection("service-kill", "redis", "", "", (), applied_at=10.0, reverted_at=15.0)]
+    )
 
 
 def test_lying_health_is_found_and_truth_is_not_accused():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from shakedown.records.experiment import ExperimentRecord, Proof
+from shakedown.records.experiment import ExperimentRecord, Injection, Proof
 from shakedown.records.judgement import Finding, Severity, ThresholdResult
 from shakedown.records.ledger import LedgerFault, LedgerResult
 from shakedown.records.load import (
@@ -90,13 +90,13 @@ def watch(store: Store, run: str, end: int, down: tuple[int, int] = (0, 0)) -> N
     )
 
 
-def experiment(name: str = "redis killed", **changes: object) -> ExperimentRecord:
+def experiment(name: str = "redis killed", watched_until: float | None = 30.0, **changes: object) -> ExperimentRecord:
     """A fault that was injected, proved, and taken back."""
-    record = ExperimentRecord(
-        name, "service-kill", "redis", "SIGKILL", "Docker: signal", ("journal", "watchdog"), 20.0, 20.1, 20.2, 25.0, 25.1, 25.2,
-        Proof(True, "container exited with exit code 137"), Proof(True, "the container runs again"), watched_until=30.0,
+    injection = Injection(
+        "service-kill", "redis", "SIGKILL", "Docker: signal", ("journal", "watchdog"), 20.0, 20.1, 20.2, 25.0, 25.1, 25.2,
+        Proof(True, "container exited with exit code 137"), Proof(True, "the container runs again"),
     )  # fmt: skip
-    return replace(record, **changes)  # type: ignore[arg-type]
+    return ExperimentRecord(name, [replace(injection, **changes)], watched_until)  # type: ignore[arg-type]
 
 
 def recovery(name: str = "redis killed", **changes: object) -> RecoveryMeasurement:
@@ -260,7 +260,8 @@ def inconclusive(store: Store, run: str) -> None:
     store.put_experiment(
         run, 0, useless, recovery(), Verdict.INCONCLUSIVE, "the fault did not take effect: still answers"
     )
-    refused = ExperimentRecord("slow redis", "network-latency", "redis", "", "netem", (), refused="no netem")
+    injection = Injection("network-latency", "redis", "", "netem", (), refused="no netem")
+    refused = ExperimentRecord("slow redis", [injection])
     store.put_experiment(run, 1, refused, None, Verdict.INCONCLUSIVE, "not injected: no netem")
     title = "ledger `messages` could not be judged: 40 keys could not be read"
     store.add_findings(run, "recovery", [Finding(Severity.DOUBT, title, subject="messages")])

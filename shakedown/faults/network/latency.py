@@ -7,9 +7,9 @@ would go round the proxy. When the fault ends, connections through the proxy go 
 
 from shakedown.errors import FaultRefusedError
 from shakedown.faults.base import FaultContext
-from shakedown.faults.network import NetworkFault
-from shakedown.plan.faults import NetworkLatency
-from shakedown.plan.references import listening_ports
+from shakedown.faults.network.rules import NetworkFault
+from shakedown.plan.faults.network import NetworkLatency
+from shakedown.plan.services import listening_ports
 from shakedown.records.experiment import Proof
 from shakedown.units import format_duration
 
@@ -18,16 +18,16 @@ __all__ = ["LatencyFault"]
 ENOUGH = 0.8  # of the asked latency must be measured
 
 
-class LatencyFault(NetworkFault):
+class LatencyFault(NetworkFault[NetworkLatency]):
     """The fault."""
 
     mechanism = (
         "iptables REDIRECT to a transparent proxy in the target's network namespace; open connections reset once"
     )
+    proof = "delay of real chunks measured: at least 80 % of what was asked"
 
     def __init__(self, plan: NetworkLatency, context: FaultContext) -> None:
-        super().__init__(plan.target, context)
-        self.plan = plan
+        super().__init__(plan, context)
         self._ports = plan.ports or listening_ports(context.system.plan.services[plan.target])
 
     @property
@@ -55,4 +55,4 @@ class LatencyFault(NetworkFault):
             f"round trip longer by {format_duration(added)} (asked {format_duration(self.plan.latency)})"
         )
         held = stats["connections"] > 0 and stats["chunks"] > 0 and added >= ENOUGH * self.plan.latency
-        return Proof(held=held, evidence=evidence)
+        return Proof(held=held, evidence=evidence, asked=self.plan.latency, measured=added, unit="s")

@@ -2,9 +2,9 @@
 
 import time
 
-from shakedown.faults.base import FaultContext
+from shakedown.faults.base import Fault
 from shakedown.guard.undo import ContainerUnpause, Undo, carry_out
-from shakedown.plan.faults import ServicePause
+from shakedown.plan.faults.service import ServicePause
 from shakedown.records.experiment import Proof
 
 __all__ = ["PauseFault"]
@@ -12,34 +12,26 @@ __all__ = ["PauseFault"]
 ATTEMPTS = 10
 
 
-class PauseFault:
+class PauseFault(Fault[ServicePause]):
     """The fault."""
 
     mechanism = "Docker: pause (cgroup freezer)"
-    layers: tuple[str, ...] = ("journal", "watchdog")
-
-    def __init__(self, plan: ServicePause, context: FaultContext) -> None:
-        self.plan = plan
-        self._context = context
-
-    @property
-    def parameters(self) -> str:
-        """There are none."""
-        return ""
+    proof = "freezer state, and no answer to a look at its health"
+    reversal = "thawed"
 
     def check(self) -> None:
         """The container runs."""
-        self._context.running(self.plan.target)
+        self.context.running(self.plan.target)
 
     def undo(self) -> Undo:
         """Thaw it."""
-        return ContainerUnpause(container=str(self._context.system.handle(self.plan.target).container))
+        return ContainerUnpause(container=str(self.context.system.handle(self.plan.target).container))
 
     def inject(self, deadline: float) -> None:  # noqa: ARG002 - the journal and the watchdog keep this deadline
         """Freeze it."""
         from docker.errors import APIError  # noqa: PLC0415 - see engine.find_engine
 
-        container = self._context.running(self.plan.target)
+        container = self.context.running(self.plan.target)
         for _ in range(ATTEMPTS):
             try:
                 container.pause()
@@ -54,26 +46,23 @@ class PauseFault:
 
     def effect(self) -> Proof:
         """It is frozen, and a look at its health gets no answer."""
-        state = self._context.container(self.plan.target).attrs["State"]
+        state = self.context.container(self.plan.target).attrs["State"]
         if not state["Paused"]:
             return Proof(held=False, evidence=f"the container is {state['Status']}, not paused")
-        health = self._context.system.health_of(self.plan.target)
+        health = self.context.system.health_of(self.plan.target)
         if health is None or health.http is None:
             return Proof(held=True, evidence="Docker reports every process of the container frozen")
-        look = self._context.system.check_health(self.plan.target)
+        look = self.context.system.check_health(self.plan.target)
         if look.healthy:
             return Proof(held=False, evidence="paused, yet its health still answers")
         return Proof(held=True, evidence=f"every process frozen; its health gives no answer ({look.detail})")
 
     def revert(self) -> None:
         """Thaw it."""
-        carry_out(self.undo(), self._context.client)
+        carry_out(self.undo(), self.context.client)
 
     def gone(self) -> Proof:
         """It runs."""
-        state = self._context.container(self.plan.target).attrs["State"]
+        state = self.context.container(self.plan.target).attrs["State"]
         running = bool(state["Running"]) and not state["Paused"]
         return Proof(held=running, evidence=f"the container is {state['Status']}")
-
-    def close(self) -> None:
-        """Nothing was needed."""

@@ -2,9 +2,9 @@
 
 from shakedown.errors import FaultRefusedError
 from shakedown.faults.base import FaultContext
-from shakedown.faults.network import NetworkFault
-from shakedown.plan.faults import NetworkPartition
-from shakedown.plan.references import listening_ports
+from shakedown.faults.network.rules import NetworkFault
+from shakedown.plan.faults.network import NetworkPartition
+from shakedown.plan.services import listening_ports
 from shakedown.records.experiment import Proof
 
 __all__ = ["PartitionFault"]
@@ -12,14 +12,14 @@ __all__ = ["PartitionFault"]
 PROBE_WITHIN = 0.5
 
 
-class PartitionFault(NetworkFault):
+class PartitionFault(NetworkFault[NetworkPartition]):
     """The fault."""
 
     mechanism = "iptables DROP of the peers' addresses in the target's network namespace"
+    proof = "dropped packets counted, and a peer that answered before is silent"
 
     def __init__(self, plan: NetworkPartition, context: FaultContext) -> None:
-        super().__init__(plan.target, context)
-        self.plan = plan
+        super().__init__(plan, context)
         services = context.system.plan.services
         others = [name for name in services if name != plan.target and context.system.is_container(name)]
         self._peers = list(plan.peers) or others
@@ -33,9 +33,9 @@ class PartitionFault(NetworkFault):
 
     def check(self) -> None:
         """As every network fault; the peers have addresses, and one of them answers, so that its silence means something."""
-        network = self._context.system.network
+        network = self.context.system.network
         for peer in self._peers:
-            settings = self._context.container(peer).attrs["NetworkSettings"]["Networks"]
+            settings = self.context.container(peer).attrs["NetworkSettings"]["Networks"]
             address = settings.get(network, {}).get("IPAddress") if network else None
             if address:
                 self._addresses[peer] = str(address)
@@ -43,7 +43,7 @@ class PartitionFault(NetworkFault):
             raise FaultRefusedError(f"none of {', '.join(self._peers)} has an address to cut off")
         super().check()
         for peer, address in self._addresses.items():
-            for port in listening_ports(self._context.system.plan.services[peer]):
+            for port in listening_ports(self.context.system.plan.services[peer]):
                 if self._reaches(address, port):
                     self._probe = (address, port)
                     return
@@ -66,7 +66,7 @@ class PartitionFault(NetworkFault):
     def gone(self) -> Proof:
         """No rule is left, and the peer answers again."""
         proof = super().gone()
-        if not proof.held or self._probe is None or self._restarted():
+        if not proof.held or self._probe is None or self.restarted():
             return proof
         back = self._reaches(*self._probe)
         return Proof(held=back, evidence=f"{proof.evidence}; the peer {'answers again' if back else 'is still silent'}")

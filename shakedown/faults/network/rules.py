@@ -1,27 +1,32 @@
 """What the network faults have in common: an agent with its own deadline, and rules that carry one too."""
 
 import secrets
-from typing import Any
+from typing import Any, TypeVar
 
 from shakedown.errors import FaultError
-from shakedown.faults.base import FaultContext
-from shakedown.faults.link import AgentLink
+from shakedown.faults.agents import AgentLink
+from shakedown.faults.base import Fault, FaultContext
 from shakedown.guard.undo import RulesRemove, Undo, carry_out
+from shakedown.plan.faults import OnService
 from shakedown.records.experiment import Proof
 
 __all__ = ["NetworkFault"]
 
+P = TypeVar("P", bound=OnService)
 
-class NetworkFault:
-    """A fault made of packet rules inside the target's network namespace."""
 
-    def __init__(self, target: str, context: FaultContext) -> None:
-        self._target = target
-        self._context = context
+class NetworkFault(Fault[P]):
+    """A fault that the agent inside the target's network namespace brings about."""
+
+    reversal = "the agent's tagged rules deleted, and nothing else"
+    needs = ("iptables",)
+    layers: tuple[str, ...] = ("journal", "watchdog", "agent deadline", "kernel deadline where there is `-m time`")
+
+    def __init__(self, plan: P, context: FaultContext) -> None:
+        super().__init__(plan, context)
+        self.layers = ("journal", "watchdog", "agent deadline")
         self._tag = f"shakedown:{secrets.token_hex(6)}"
         self._agent: AgentLink | None = None
-        self._namespace = ""
-        self.layers: tuple[str, ...] = ("journal", "watchdog", "agent deadline")
 
     @property
     def agent(self) -> AgentLink:
@@ -32,50 +37,45 @@ class NetworkFault:
 
     def check(self) -> None:
         """The target runs, and an agent beside it answers and has tools that work."""
-        self._namespace = str(self._context.running(self._target).attrs["State"]["StartedAt"])
-        self._agent = AgentLink(self._context, self._target)
+        self._agent = self.context.agents.beside(self.plan.target, self.context.running(self.plan.target))
 
     def undo(self) -> Undo:
         """Remove the tagged rules, through a fresh helper if need be."""
-        container = str(self._context.system.handle(self._target).container)
+        container = str(self.context.system.handle(self.plan.target).container)
         return RulesRemove(container=container, tag=self._tag, image=self.agent.image)
 
-    def order(self, do: str, deadline: float, **order: object) -> None:
+    def order(self, kind: str, deadline: float, **order: object) -> None:
         """Give the order that injects the fault."""
-        answer = self.agent.ask(do, tag=self._tag, deadline=deadline, **order)
+        answer = self.agent.ask("inject", kind=kind, tag=self._tag, deadline=deadline, **order)
         if answer.get("timed"):
             self.layers = (*self.layers, "kernel deadline")
 
     def stats(self) -> dict[str, Any]:
-        """What the agent counted so far."""
-        return self.agent.ask("stats")
+        """What the agent counted so far, of this fault."""
+        return self.agent.ask("stats", tag=self._tag)
 
     def revert(self) -> None:
         """Ask the agent; if it is gone, remove the rules from outside."""
-        if self._restarted():
+        if self.restarted():
             return
         try:
-            self.agent.ask("revert")
+            self.agent.ask("revert", tag=self._tag)
         except FaultError:
-            carry_out(self.undo(), self._context.client)
+            carry_out(self.undo(), self.context.client)
 
     def gone(self) -> Proof:
         """No rule with our tag is left in the namespace."""
-        if self._restarted():
+        if self.restarted():
             return Proof(
                 held=True, evidence="the target was restarted: its network namespace, and every rule in it, is gone"
             )
         try:
             rules = int(self.stats()["rules"])
         except FaultError:
-            return Proof(held=True, evidence=carry_out(self.undo(), self._context.client))
+            return Proof(held=True, evidence=carry_out(self.undo(), self.context.client))
         return Proof(held=rules == 0, evidence=f"{rules} rules of ours in the target's network namespace")
 
-    def close(self) -> None:
-        """Remove the agent; connections that still go through its proxy end with it."""
-        if self._agent is not None:
-            self._agent.close()
-
-    def _restarted(self) -> bool:
-        state = self._context.container(self._target).attrs["State"]
-        return not state["Running"] or str(state["StartedAt"]) != self._namespace
+    def restarted(self) -> bool:
+        """Whether the target's namespace is gone."""
+        state = self.context.container(self.plan.target).attrs["State"]
+        return not state["Running"] or str(state["StartedAt"]) != self.agent.namespace

@@ -1,16 +1,15 @@
 """service-stop: an orderly stop, and a start at the end of the hold time."""
 
-from shakedown.faults.service_kill import Downed
-from shakedown.plan.faults import ServiceStop
+from shakedown.faults.service.kill import Downed
+from shakedown.plan.faults.service import ServiceStop
 from shakedown.units import format_duration
 
 __all__ = ["StopFault"]
 
 
-class StopFault(Downed):
+class StopFault(Downed[ServiceStop]):
     """The fault."""
 
-    plan: ServiceStop
     mechanism = "Docker: stop (SIGTERM, then SIGKILL)"
 
     @property
@@ -20,4 +19,4 @@ class StopFault(Downed):
 
     def inject(self, deadline: float) -> None:  # noqa: ARG002 - the journal and the watchdog keep this deadline
         """Stop it; returns when it has ended."""
-        self._context.running(self.plan.target).stop(timeout=max(round(self.plan.grace), 1))
+        self.context.running(self.plan.target).stop(timeout=max(round(self.plan.grace), 1))

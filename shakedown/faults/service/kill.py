@@ -1,37 +1,41 @@
 """service-kill: the main process gets a signal, and the service stays down for the hold time."""
 
-from shakedown.faults.base import FaultContext, accepts
+from typing import TypeVar
+
+from shakedown.faults.base import Fault, FaultContext, accepts
 from shakedown.guard.undo import ContainerStart, Undo, carry_out
-from shakedown.plan.faults import ServiceKill, ServiceStop
+from shakedown.plan.faults.service import ServiceKill, ServiceStop
 from shakedown.records.experiment import Proof
 
-__all__ = ["KillFault"]
+__all__ = ["Downed", "KillFault"]
+
+P = TypeVar("P", bound=ServiceKill | ServiceStop)
 
 
-class Downed:
+class Downed(Fault[P]):
     """What kill and stop have in common: a container that does not run, and is started again."""
 
-    layers: tuple[str, ...] = ("journal", "watchdog")
+    proof = "the container does not run, and nobody answers at its ports"
+    reversal = "started again"
 
-    def __init__(self, plan: ServiceKill | ServiceStop, context: FaultContext) -> None:
-        self.plan = plan
-        self._context = context
+    def __init__(self, plan: P, context: FaultContext) -> None:
+        super().__init__(plan, context)
         self._started = ""
 
     def check(self) -> None:
         """The container runs; its start time is noted, by which a new start is told from the old one."""
-        self._started = str(self._context.running(self.plan.target).attrs["State"]["StartedAt"])
+        self._started = str(self.context.running(self.plan.target).attrs["State"]["StartedAt"])
 
     def undo(self) -> Undo:
         """A start; harmless when it runs."""
-        return ContainerStart(container=str(self._context.system.handle(self.plan.target).container))
+        return ContainerStart(container=str(self.context.system.handle(self.plan.target).container))
 
     def effect(self) -> Proof:
         """It does not run, and nobody answers at its ports."""
-        state = self._context.container(self.plan.target).attrs["State"]
+        state = self.context.container(self.plan.target).attrs["State"]
         if state["Running"]:
             return Proof(held=False, evidence=f"the container still runs (process {state['Pid']})")
-        addresses = self._context.system.handle(self.plan.target).addresses
+        addresses = self.context.system.handle(self.plan.target).addresses
         answering = [name for name, address in addresses.items() if accepts(address.host, address.port)]
         if answering:
             return Proof(held=False, evidence=f"somebody still answers at port {answering[0]}")
@@ -40,25 +44,21 @@ class Downed:
 
     def revert(self) -> None:
         """Start it again."""
-        carry_out(self.undo(), self._context.client)
+        carry_out(self.undo(), self.context.client)
 
     def gone(self) -> Proof:
         """It runs, under a new start time."""
-        state = self._context.container(self.plan.target).attrs["State"]
+        state = self.context.container(self.plan.target).attrs["State"]
         if not state["Running"]:
             return Proof(held=False, evidence=f"the container is {state['Status']}")
         if state["StartedAt"] == self._started:
             return Proof(held=True, evidence="the container was never down")
         return Proof(held=True, evidence=f"the container runs again since {state['StartedAt'][11:23]} UTC")
 
-    def close(self) -> None:
-        """Nothing was needed."""
 
-
-class KillFault(Downed):
+class KillFault(Downed[ServiceKill]):
     """The fault."""
 
-    plan: ServiceKill
     mechanism = "Docker: signal to the container's first process"
 
     @property
@@ -68,4 +68,4 @@ class KillFault(Downed):
 
     def inject(self, deadline: float) -> None:  # noqa: ARG002 - the journal and the watchdog keep this deadline
         """Send the signal. (The engine does not restart what was killed through it, whatever the restart policy.)."""
-        self._context.running(self.plan.target).kill(signal=self.plan.signal)
+        self.context.running(self.plan.target).kill(signal=self.plan.signal)
