@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
@@ -247,10 +247,10 @@ def _on_container(undo: Undo, container: "Container", client: "DockerClient") ->
     if isinstance(undo, ContainerExec):
         return _exec(undo, container)
     if isinstance(undo, ContainerUpdate):
-        client.api._post_json(  # noqa: SLF001 - the SDK's own update knows only some of the limits
-            client.api._url("/containers/{0}/update", container.id),
-            data=undo.limits,  # noqa: SLF001
-        ).raise_for_status()
+        api: Any = client.api  # the SDK's own update knows only some of the limits
+        api._raise_for_status(  # noqa: SLF001
+            api._post_json(api._url("/containers/{0}/update", container.id), data=undo.limits)  # noqa: SLF001
+        )
         return f"limits of {container.name} as before"
     raise GuardError(f"{undo.op} does not act on a container")
 
@@ -350,9 +350,9 @@ def _exec(undo: ContainerExec, container: "Container") -> str:
         return f"container {container.name} is {container.status}: nothing in it runs"
     if undo.started and str(container.attrs["State"]["StartedAt"]) != undo.started:
         return f"container {container.name} was started anew: there is nothing left to undo"
-    code, output = container.exec_run(undo.command, user=undo.user)
+    code, output = container.exec_run(undo.command, user=undo.user, stream=False)
     if code:
-        said = output.decode(errors="replace").strip()[-300:]
+        said = (output if isinstance(output, bytes) else b"".join(output)).decode(errors="replace").strip()[-300:]
         raise GuardError(f"in {container.name}: `{' '.join(undo.command)}` ended with {code}: {said}")
     return f"undone in {container.name}"
 
