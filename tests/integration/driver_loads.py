@@ -17,12 +17,14 @@ from shakedown.records.load import LoadResult, Outcome
 from shakedown.services.ports import free_port
 
 
-def load(tmp_path: Path, executor: dict, port: int | None = None, *, workers: int = 1, **spoken) -> LoadHandle:
+def load(
+    tmp_path: Path, executor: dict, port: int | None = None, *, workers: int = 1, tls: bool = False, **spoken
+) -> LoadHandle:
     """A load that is ready to be started."""
     work = Scenario.model_validate({"executor": executor, **spoken})
     spec = LoadSpec(
         label="l", scenario="s", stage="x", duration=work.executor.longest, seed=1, workers=workers, work=work,
-        target=Target(host="127.0.0.1", port=port) if port else None, base=str(tmp_path),
+        target=Target(host="127.0.0.1", port=port, tls=tls) if port else None, base=str(tmp_path),
         ledger_dir=str(tmp_path / "ledgers"), origin=time.monotonic() - 1,
     )  # fmt: skip
     return LoadHandle(spec, lambda _: None)
@@ -72,10 +74,10 @@ def times_each(vus: int, iterations: int, **changes) -> dict:
 
 
 @contextmanager
-def server(kind: str) -> Iterator[int]:
+def server(kind: str, *options: str) -> Iterator[int]:
     """One of the small servers; its port."""
     port = free_port()
-    command = [sys.executable, str(Path(__file__).with_name("driver_servers.py")), kind, str(port)]
+    command = [sys.executable, str(Path(__file__).with_name("driver_servers.py")), kind, str(port), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 import sys
 from urllib.parse import urlsplit
 
@@ -124,10 +125,21 @@ async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
-async def main(kind: str, port: int) -> None:
+def for_known_clients(certificate: str, authority: str) -> ssl.SSLContext:
+    """TLS with HTTP/2, for clients that show a certificate of an authority."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority)
+    context.load_cert_chain(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+async def main(kind: str, port: int, *tls: str) -> None:
     if kind != "websocket":
         if kind == "http2":
-            server = await asyncio.get_running_loop().create_server(Second, "127.0.0.1", port)
+            server = await asyncio.get_running_loop().create_server(
+                Second, "127.0.0.1", port, ssl=for_known_clients(*tls) if tls else None
+            )
         else:
             server = await asyncio.start_server({"tcp": talk, "proxy": forward}[kind], "127.0.0.1", port)
         print("ready", flush=True)  # noqa: T201 - told to the parent
@@ -143,4 +155,4 @@ async def main(kind: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

@@ -1,6 +1,7 @@
 """HTTP/2 and proxies: the requests of the HTTP/1.1 driver, sent by httpx, against real servers."""
 
 import pytest
+import trustme
 
 from shakedown.ledgers.entries import read_entries
 from shakedown.records.load import Outcome
@@ -77,3 +78,21 @@ def test_through_a_proxy(tmp_path):
     assert ended(result) == {("r", "ok"): 10}
     assert lost.counts.failed == 4
     assert set(kinds(lost)) <= {("r", "refused"), ("r", "proxy")}
+
+
+@pytest.mark.parametrize(("shown", "let_in"), [("ours.client", True), ("strange.client", False), (None, False)])
+def test_client_certificates_over_http_2(tmp_path, shown, let_in):
+    """The service knows its clients by their certificates: ours is let in, a stranger's and none at all are not."""
+    for who in ("ours", "strange"):
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(tmp_path / f"{who}.ca")
+        for name, host in (("server", "127.0.0.1"), ("client", "tester@example.org")):
+            authority.issue_cert(host).private_key_and_cert_chain_pem.write_to_path(tmp_path / f"{who}.{name}")
+    tls = {"ca": str(tmp_path / "ours.ca"), **({"certificate": str(tmp_path / shown)} if shown else {})}
+    with server("http2", str(tmp_path / "ours.server"), str(tmp_path / "ours.ca")) as port:
+        result = run(
+            tmp_path, times_each(2, 3), port, tls=True, via=SECOND,
+            http=http({"name": "r", "get": "/", "checks": ["status == 200"]}, tls=tls),
+        )  # fmt: skip
+    assert result.counts.requests == 6
+    assert result.counts.ok == (6 if let_in else 0)
