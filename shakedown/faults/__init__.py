@@ -18,8 +18,8 @@ network/   faults of the network around a service
 """
 
 from shakedown.faults.base import Fault, FaultContext
-from shakedown.faults.life import run_fault
+from shakedown.faults.life import Gate, run_fault
 from shakedown.faults.registry import FAULTS, build_fault
-from shakedown.faults.schedule import Planned, schedule_of
+from shakedown.faults.schedule import Planned, schedule_of, seed_of
 
-__all__ = ["FAULTS", "Fault", "FaultContext", "Planned", "build_fault", "run_fault", "schedule_of"]
+__all__ = ["FAULTS", "Fault", "FaultContext", "Gate", "Planned", "build_fault", "run_fault", "schedule_of", "seed_of"]

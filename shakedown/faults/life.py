@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 from shakedown.errors import FaultError, FaultRefusedError, GuardError, ShakedownError
 from shakedown.faults.base import Fault, FaultContext
+from shakedown.guard.journal import Intent
 from shakedown.records.experiment import Injection, Proof
 from shakedown.records.observation import Event
 
-__all__ = ["run_fault"]
+__all__ = ["Gate", "run_fault"]
 
 T = TypeVar("T")
 
@@ -19,11 +20,41 @@ REVERT_SLACK = 15.0
 LOOK_EVERY = 0.2
 PROOF_SHARE = 0.8  # of the hold time within which the effect must show
 GONE_WITHIN = 10.0
+INJECTION_PATIENCE = 3.0  # once everything is to end, an injection gets this long to end by itself
+PROOF_PATIENCE = 0.1  # and a proof of effect, which changes nothing, this long
+
+
+class Gate:
+    """Where faults that begin at the same time wait for each other; where one cannot begin, none does."""
+
+    def __init__(self, faults: int) -> None:
+        self._barrier = threading.Barrier(faults)
+        self._problem = ""
+
+    def meet(self, who: str, problem: str | None) -> str | None:
+        """Wait for the others; why it must not go on, None when all are ready."""
+        if problem is not None:
+            self._problem = self._problem or f"{who}, which was to begin at the same time, cannot: {problem}"
+            self._barrier.abort()
+            return problem
+        try:
+            self._barrier.wait(2 * STEP_LIMIT)
+        except threading.BrokenBarrierError:
+            return self._problem or "the faults that were to begin at the same time did not get ready"
+        return None
+
+
+class _LateError(FaultError):
+    """A step that did not end in time, and perhaps still goes on in its thread."""
+
+    def __init__(self, text: str, thread: threading.Thread) -> None:
+        super().__init__(text)
+        self.thread = thread
 
 
 def run_fault(
     fault: Fault[Any], record: Injection, hold: float, context: FaultContext, *, subject: str,
-    on_event: Callable[[Event], None], save: Callable[[], None], gate: threading.Barrier | None = None,
+    on_event: Callable[[Event], None], save: Callable[[], None], gate: Gate | None = None,
 ) -> None:  # fmt: skip
     """Take a fault through its life and note everything in `record`; only what is wrong with *us* is raised.
 
@@ -31,65 +62,84 @@ def run_fault(
         hold: seconds from the injection to the revert.
         subject: of the events: the experiment's name.
         save: called at every transition, so that a crash leaves what was known.
-        gate: faults that are to begin together meet here when their ground is checked. Where one of them is refused,
-            none is injected.
+        gate: faults that are to begin together meet here twice: when their ground is checked, and when their undo is on
+            disk. Where one of them is refused, none is injected.
     """
     clock = context.clock
+    what = f"{record.fault} on {record.target}"
+    gate = gate or Gate(1)
     try:
-        try:
-            _bounded(fault.check, "checking the ground")
-        except FaultRefusedError as error:
-            record.refused = str(error)
-        except (FaultError, ShakedownError) as error:
-            record.error = f"before the injection: {error}"
-        record.mechanism, record.layers = fault.mechanism, fault.layers
-        if not _together(gate, ready=record.refused is None and record.error is None):
-            if record.refused is None and record.error is None:
-                record.refused = "another fault of this experiment could not be injected"
-            return
-        deadline = time.time() + hold + REVERT_SLACK
-        try:
-            what = f"{record.fault} on {record.target}"
-            intent = context.journal.intend("fault", what, fault.undo(), deadline)
-        except GuardError as error:
-            record.refused = f"the undo could not be written down, so nothing was injected: {error}"
-            return
+        intent, deadline = _prepare(fault, record, hold, context, gate, what)
     finally:
         save()
+    if intent is None:
+        return
     problems: list[str] = []
+    late: threading.Thread | None = None
     try:
         record.asked_at = clock.now()
-        _bounded(lambda: fault.inject(deadline), "the injection")
+        _bounded(lambda: fault.inject(deadline), "the injection", over=lambda: context.ending)
         record.applied_at = clock.now()
         record.layers = fault.layers
         on_event(Event(record.applied_at, "fault.injected", subject, f"injected: {what}"))
         save()
         _hold(fault, record, hold, context)
     except Exception as error:  # noqa: BLE001 - the revert below must run, and tell of both if it fails too
-        problems.append(str(error))
+        problems.append(_words(error))
+        context.halt.set()  # without one of its faults an experiment is none: the others end as well
+        late = error.thread if isinstance(error, _LateError) and record.applied_at is None else None
     finally:
         record.revert_asked_at = clock.now()
         _revert(fault, record, context, problems)
+        if late is not None:  # it may have ended after the revert
+            late.join(INJECTION_PATIENCE)
+            if not late.is_alive():
+                _revert(fault, record, context, problems)
+        if late is not None and late.is_alive():
+            problems.append("the injection still hangs; its undo stays in the journal, for the watchdog and `cleanup`")
+            record.gone = Proof(held=False, evidence="the injection may still take effect")
+        elif (record.gone is not None and record.gone.held) or _vanished(context, record.target):
+            _strike(context, intent, problems)
         if record.reverted_at is not None:
-            on_event(Event(record.reverted_at, "fault.reverted", subject, f"reverted: {what}"))
-        if (record.gone is not None and record.gone.held) or _vanished(context, record.target):
-            _strike(context, intent.id, problems)
+            reverted = Event(record.reverted_at, "fault.reverted", subject, f"reverted: {what}")
+            _noted(lambda: on_event(reverted), problems)
         record.error = "; ".join(problems) or None
         save()
 
 
-def _together(gate: threading.Barrier | None, *, ready: bool) -> bool:
-    """Wait for the faults that begin at the same time; whether all of them are ready."""
-    if gate is None:
-        return ready
-    if not ready:
-        gate.abort()
-        return False
+def _prepare(
+    fault: Fault[Any], record: Injection, hold: float, context: FaultContext, gate: Gate, what: str
+) -> tuple[Intent | None, float]:
+    """Check the ground and write the undo down; no intent when the fault must not be injected, as the record says."""
     try:
-        gate.wait(STEP_LIMIT)
-    except threading.BrokenBarrierError:
-        return False
-    return True
+        _bounded(fault.check, "checking the ground", over=lambda: context.ending)
+    except FaultRefusedError as error:
+        record.refused = _words(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is: nothing was touched, and the others are not kept waiting
+        record.error = f"before the injection: {_words(error)}"
+    record.mechanism, record.layers = fault.mechanism, fault.layers
+    problem = gate.meet(what, record.refused or record.error)
+    deadline = time.time() + hold + REVERT_SLACK
+    intent: Intent | None = None
+    if problem is None:
+        try:
+            intent = context.journal.intend("fault", what, fault.undo(), deadline)
+        except GuardError as error:
+            problem = f"the undo could not be written down, so nothing was injected: {error}"
+        except Exception as error:  # noqa: BLE001 - as above
+            problem = f"there is no undo, so nothing was injected: {_words(error)}"
+        if problem is None and context.ending:
+            problem = "everything was to end before it began"
+        problem = gate.meet(what, problem)
+    if problem is None:
+        return intent, deadline
+    if intent is not None:
+        struck: list[str] = []
+        _strike(context, intent, struck)
+        record.error = "; ".join(struck) or None
+    if record.error is None:
+        record.refused = problem
+    return None, deadline
 
 
 def _hold(fault: Fault[Any], record: Injection, hold: float, context: FaultContext) -> None:
@@ -98,7 +148,14 @@ def _hold(fault: Fault[Any], record: Injection, hold: float, context: FaultConte
     prove_until = time.monotonic() + hold * PROOF_SHARE
     while time.monotonic() < until and not context.ending:
         if (record.effect is None or not record.effect.held) and time.monotonic() < prove_until:
-            record.effect = _bounded(fault.effect, "the proof of effect")
+            left = min(max(until - time.monotonic(), LOOK_EVERY), STEP_LIMIT)
+            try:
+                record.effect = _bounded(
+                    fault.effect, "the proof of effect", left, over=lambda: context.ending, patience=PROOF_PATIENCE
+                )
+            except _LateError as error:  # the fault must not last longer because nobody can say what it does
+                record.effect = Proof(held=False, evidence=_words(error))
+                continue
             if record.effect.held:
                 record.proved_at = context.clock.now()
         context.stop.wait(max(min(LOOK_EVERY, until - time.monotonic()), 0.0))
@@ -113,13 +170,13 @@ def _revert(fault: Fault[Any], record: Injection, context: FaultContext, problem
             record.reverted_at = context.clock.now()
             break
         except Exception as error:  # noqa: BLE001 - tried twice; then the journal's undo is the watchdog's and cleanup's
-            problems.append(f"revert, attempt {attempt}: {error}")
+            problems.append(f"revert, attempt {attempt}: {_words(error)}")
     until = time.monotonic() + GONE_WITHIN
     while True:
         try:
             record.gone = _bounded(fault.gone, "the proof of absence")
         except Exception as error:  # noqa: BLE001 - not proved is not gone
-            record.gone = Proof(held=False, evidence=str(error))
+            record.gone = Proof(held=False, evidence=_words(error))
         if record.gone.held or time.monotonic() > until:
             break
         time.sleep(LOOK_EVERY)
@@ -139,22 +196,44 @@ def _vanished(context: FaultContext, target: str) -> bool:
         return False
     except FaultError:
         return True
+    except Exception:  # noqa: BLE001 - the engine itself does not answer: nothing says that it is gone
+        return False
     return False
 
 
-def _strike(context: FaultContext, intent: str, problems: list[str]) -> None:
+def _strike(context: FaultContext, intent: Intent, problems: list[str]) -> None:
     try:
-        context.journal.strike(intent)
+        context.journal.strike(intent.id)
     except GuardError as error:
         problems.append(str(error))
 
 
-def _bounded(step: Callable[[], T], what: str, limit: float = STEP_LIMIT) -> T:
+def _noted(step: Callable[[], None], problems: list[str]) -> None:
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - a full disk must not hide how the fault ended
+        problems.append(_words(error))
+
+
+def _words(error: BaseException) -> str:
+    """An error in words; one that is not ours says which it is."""
+    return str(error) if isinstance(error, ShakedownError) else f"{type(error).__name__}: {error}"
+
+
+def _bounded(
+    step: Callable[[], T], what: str, limit: float | None = None, *, over: Callable[[], bool] = lambda: False,
+    patience: float = INJECTION_PATIENCE,
+) -> T:  # fmt: skip
     """Run a step in a thread of its own: one that hangs must not keep the revert from running.
 
+    Args:
+        limit: seconds; `STEP_LIMIT` when not given.
+        over: whether everything is to end; then the step gets no longer than `patience`.
+
     Raises:
-        FaultError: it did not end in time.
+        _LateError: it did not end in time.
     """
+    limit = STEP_LIMIT if limit is None else limit
     outcome: list[T] = []
     failure: list[BaseException] = []
 
@@ -166,9 +245,17 @@ def _bounded(step: Callable[[], T], what: str, limit: float = STEP_LIMIT) -> T:
 
     thread = threading.Thread(target=run, name=f"fault-{what}", daemon=True)
     thread.start()
-    thread.join(limit)
+    until = time.monotonic() + limit
+    ending = False
+    while thread.is_alive() and (left := until - time.monotonic()) > 0:
+        if not ending and over():
+            ending, until = True, min(until, time.monotonic() + patience)
+            continue
+        thread.join(min(left, LOOK_EVERY / 2))
     if thread.is_alive():
-        raise FaultError(f"{what} did not end within {limit:g} s")
+        raise _LateError(
+            f"{what} did not end {'when everything was to end' if ending else f'within {limit:g} s'}", thread
+        )
     if failure:
         raise failure[0]
     return outcome[0]

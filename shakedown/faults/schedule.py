@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shakedown.plan.experiments import Experiment, Nemesis
 from shakedown.plan.faults import FaultModel
 
-__all__ = ["Planned", "schedule_of"]
+__all__ = ["Planned", "schedule_of", "seed_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,16 @@ def schedule_of(experiment: Experiment, seed: int) -> list[Planned]:
     faults = [experiment.fault] if experiment.fault is not None else experiment.faults
     times, pause = (experiment.repeat.times, experiment.repeat.pause) if experiment.repeat else (1, 0.0)
     return [Planned(step * (hold + pause), fault, hold) for step in range(times) for fault in faults]
+
+
+def seed_of(seed: int, name: str, number: int) -> int:
+    """The seed of one injection: follows from the run's seed, and no two injections of a run replay each other.
+
+    Args:
+        name: of the experiment.
+        number: which of the experiment's injections it is, from 0.
+    """
+    return random.Random(f"{seed}:{name}:{number}").getrandbits(48)  # noqa: S311 - a schedule, no secret
 
 
 def _random(nemesis: Nemesis, rng: random.Random) -> Iterator[Planned]:

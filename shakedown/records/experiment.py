@@ -54,6 +54,7 @@ class ExperimentRecord:
     Attributes:
         aborted: the condition that ended it early, in words.
         limit: what a staircase found: the last step that held and the first that did not, in words.
+        held: how many steps of a staircase held, as seen while it climbed.
         broke: whether a step of a staircase broke what was expected; the last injection then.
     """
 
@@ -62,6 +63,7 @@ class ExperimentRecord:
     watched_until: float | None = None
     aborted: str | None = None
     limit: str | None = None
+    held: int = 0
     broke: bool = False
 
     @property

@@ -101,24 +101,27 @@ class _Judge:
     def _probed(self, probes: Sequence[ProbeResult], record: ExperimentRecord) -> list[str]:
         """The services whose health can be held against what clients saw: the one they talk to, and the disturbed one."""
         looked_at = {probe.service for probe in probes}
-        return [name for name in dict.fromkeys((self._client(), record.target)) if name in looked_at]
+        return [name for name in dict.fromkeys((self._client(), *record.targets)) if name in looked_at]
 
     def _judge_one(
         self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement | None
     ) -> tuple[Verdict, str]:
-        if record.refused is not None:
-            return Verdict.INCONCLUSIVE, f"not injected: {record.refused}"
-        if record.gone is None or not record.gone.held:
-            evidence = record.gone.evidence if record.gone else record.error or "it was never looked for"
+        left = next(
+            (one for one in record.injections if one.asked_at is not None and not (one.gone and one.gone.held)), None
+        )
+        if left is not None:  # before everything else: what is left over spoils whatever comes after it
+            evidence = left.gone.evidence if left.gone else left.error or "it was never looked for"
             self._find(Severity.FAILURE, record, f"{record.name}: the fault could not be proved gone", evidence)
             return Verdict.FAILED, f"the fault could not be proved gone: {evidence}"
+        if record.refused is not None:
+            return Verdict.INCONCLUSIVE, f"not injected: {record.refused}"
         if record.error is not None or recovery is None:
             return Verdict.ERROR, record.error or "nothing was measured"
+        if record.aborted is not None:
+            return Verdict.INCONCLUSIVE, f"ended early: {record.aborted}"
         if record.effect is None or not record.effect.held:
             evidence = record.effect.evidence if record.effect else "it was never looked for"
             return Verdict.INCONCLUSIVE, f"the fault did not take effect: {evidence}"
-        if record.aborted is not None:
-            return Verdict.INCONCLUSIVE, f"ended early: {record.aborted}"
         if recovery.problem:
             return Verdict.INCONCLUSIVE, recovery.problem
         parts = [self._judge_recovery(record, experiment, recovery)]
@@ -213,9 +216,8 @@ class _Judge:
 
     def _judge_staircase(self, record: ExperimentRecord, staircase: Staircase) -> tuple[Verdict, str]:
         """The steps that must hold did; how far it went beyond is said and not judged."""
-        held = len(record.injections) - (1 if record.broke else 0)
         words = f"{staircase.parameter}: {record.limit or 'no step was taken'}"
-        if held >= staircase.required:
+        if record.held >= staircase.required:
             self.session.find(
                 "faults", Finding(Severity.NOTE, f"{record.name}: {record.limit}", "", subject=record.name)
             )

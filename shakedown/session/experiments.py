@@ -5,13 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shakedown.analysis.recovery import Steady, Timeline, find_recovery, learn_steady
 from shakedown.analysis.slots import SLOT
 from shakedown.errors import GuardError, PlanError, PlanProblem
-from shakedown.faults import Fault, FaultContext, Planned, build_fault, run_fault, schedule_of
+from shakedown.faults import Fault, FaultContext, Gate, Planned, build_fault, run_fault, schedule_of, seed_of
 from shakedown.faults.agents import Agents
 from shakedown.load import LoadHandle
 from shakedown.observe import whole_machine
@@ -32,6 +32,7 @@ __all__ = ["FaultBench", "bench_of"]
 # What was measured reaches us up to half a second after it happened; only what is older than this is complete.
 SETTLED = 0.9
 LOOK_EVERY = 0.2
+SAMPLED_WITHIN = 5.0  # seconds until everything that is sampled once a second must have a value
 
 
 @dataclass(slots=True)
@@ -124,9 +125,8 @@ class FaultBench:
             self._sleep(self.stage.pause)
         context = FaultContext(session.system, session.journal, session.clock, session.stop, self._agents, session.seed)
         planned = schedule_of(experiment, session.seed)
-        if problem := self._await_steady():
-            record.injections.append(self._begin(planned[0], context)[1])
-            record.injections[0].refused = problem
+        if problem := self._await_steady() or self._unwatched(experiment):
+            self._begin(planned[0], record, context)[1].refused = problem
             save()
             session.say("fault", record.name, f"not injected: {problem}")
             return record
@@ -138,12 +138,14 @@ class FaultBench:
         save()
         return record
 
-    def _begin(self, planned: Planned, context: FaultContext) -> tuple[Fault[Any], Injection]:
-        fault = build_fault(planned.fault, context)
+    def _begin(self, planned: Planned, record: ExperimentRecord, context: FaultContext) -> tuple[Fault[Any], Injection]:
+        """The fault, with a seed of its own, and its entry in the record."""
+        seed = seed_of(self.session.seed, record.name, len(record.injections))
+        fault = build_fault(planned.fault, replace(context, seed=seed))
         self._faults.append(fault)
-        return fault, Injection(
-            planned.fault.type, planned.fault.where, fault.parameters, fault.mechanism, fault.layers
-        )
+        injection = Injection(planned.fault.type, planned.fault.where, fault.parameters, fault.mechanism, fault.layers)
+        record.injections.append(injection)
+        return fault, injection
 
     def _inject(
         self,
@@ -161,9 +163,8 @@ class FaultBench:
                     context.stop.wait(min(LOOK_EVERY, max(begin - time.monotonic(), 0.0)))
             if context.ending:
                 return
-            together = [(one, *self._begin(one, context)) for one in group]
-            record.injections += [injection for _, _, injection in together]
-            gate = threading.Barrier(len(together)) if len(together) > 1 else None
+            together = [(one, *self._begin(one, record, context)) for one in group]
+            gate = Gate(len(together))
             threads = [
                 threading.Thread(
                     target=self._live, args=(one, fault, injection, record, context, save, gate), name="fault"
@@ -185,7 +186,7 @@ class FaultBench:
 
     def _live(
         self, planned: Planned, fault: Fault[Any], injection: Injection, record: ExperimentRecord, context: FaultContext,
-        save: Callable[[], None], gate: threading.Barrier | None,
+        save: Callable[[], None], gate: Gate,
     ) -> None:  # fmt: skip
         try:
             run_fault(
@@ -196,7 +197,10 @@ class FaultBench:
             injection.error = injection.error or f"{type(error).__name__}: {error}"
 
     def _broken(self, experiment: Experiment, record: ExperimentRecord) -> bool:
-        """Whether the last step of a staircase broke what is expected meanwhile; what that says of the limit is noted."""
+        """Whether the climb ends with this step, as it broke what is expected; what that says of the limit is noted.
+
+        A step that cannot be judged, or whose fault had no effect, holds nothing: the climb ends there as well.
+        """
         staircase, step = experiment.staircase, record.injections[-1]
         if staircase is None or self.handle is None:
             return False
@@ -206,12 +210,18 @@ class FaultBench:
             end=step.revert_asked_at,
         )  # fmt: skip
         value = staircase.values[len(record.injections) - 1]
+        before = f"held at {staircase.values[len(record.injections) - 2]}, " if len(record.injections) > 1 else ""
         broken = next((result for result in results if result.verdict is Verdict.FAILED), None)
-        if broken is None:
+        doubt = next((result for result in results if result.verdict is not Verdict.PASSED), None)
+        if broken is None and doubt is None and step.effect is not None and step.effect.held:
+            record.held += 1
             record.limit = f"held up to {staircase.parameter} {value}"
             return False
-        record.broke = True
-        before = f"held at {staircase.values[len(record.injections) - 2]}, " if len(record.injections) > 1 else ""
+        record.broke = broken is not None
+        if broken is None:
+            why = f"{doubt.text}: {doubt.reason or doubt.verdict}" if doubt is not None else "it had no effect"
+            record.limit = f"{before}unknown at {staircase.parameter} {value}: {why}"
+            return True
         record.limit = f"{before}broke at {staircase.parameter} {value}: {broken.text} was {show_value(broken.actual, broken.unit)}"
         return True
 
@@ -240,6 +250,19 @@ class FaultBench:
             over.set()
             if conditions:
                 watching.join()
+
+    def _unwatched(self, experiment: Experiment) -> str | None:
+        """Why a condition of `abort_if` could never end the experiment: a guard that sees nothing guards nothing."""
+        until = self.session.clock.now() + SAMPLED_WITHIN
+        conditions = [parse_condition(text) for text in experiment.abort_if]
+        while blind := [one for one in conditions if (one.subject, one.series) not in self.session.latest]:
+            if self.session.clock.now() > until:
+                return (
+                    f"`{blind[0].text}` cannot be watched: there is no sample of {blind[0].subject}.{blind[0].series}"
+                )
+            self._sleep(LOOK_EVERY)
+        met = next((one for one in conditions if self._met(one)), None)
+        return f"`{met.text}` is so before anything was injected" if met is not None else None
 
     def _met(self, condition: Condition) -> bool:
         latest = self.session.latest.get((condition.subject, condition.series))
