@@ -21,6 +21,7 @@ LOOK_EVERY = 0.2
 PROOF_SHARE = 0.8  # of the hold time within which the effect must show
 GONE_WITHIN = 10.0
 INJECTION_PATIENCE = 3.0  # once everything is to end, an injection gets this long to end by itself
+PROOF_OVERRUN = 3.0  # a proof that is under way when the hold time ends may prolong it by this
 PROOF_PATIENCE = 0.1  # and a proof of effect, which changes nothing, this long
 
 
@@ -148,7 +149,7 @@ def _hold(fault: Fault[Any], record: Injection, hold: float, context: FaultConte
     prove_until = time.monotonic() + hold * PROOF_SHARE
     while time.monotonic() < until and not context.ending:
         if (record.effect is None or not record.effect.held) and time.monotonic() < prove_until:
-            left = min(max(until - time.monotonic(), LOOK_EVERY), STEP_LIMIT)
+            left = min(until - time.monotonic() + PROOF_OVERRUN, STEP_LIMIT)
             try:
                 record.effect = _bounded(
                     fault.effect, "the proof of effect", left, over=lambda: context.ending, patience=PROOF_PATIENCE
