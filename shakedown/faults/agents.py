@@ -57,8 +57,6 @@ class AgentLink:
     """
 
     def __init__(self, system: System, journal: Journal, target: str, container: "Container") -> None:
-        from docker.errors import APIError  # noqa: PLC0415 - see guard.engine
-
         if system.client is None:
             raise FaultRefusedError("this run has no containers: there is no place for an agent")
         self._client = system.client
@@ -68,6 +66,27 @@ class AgentLink:
         self.namespace = str(container.attrs["State"]["StartedAt"])
         self._name = f"shakedown-{system.run}-agent-{next(_numbers)}"
         self._intent = journal.intend("agent", f"agent {self._name}", ContainerRemove(container=self._name))
+        self._socket: Any = None
+        self._buffer = b""
+        self._text = ""  # a line may come in several frames
+        self._lines: list[str] = []
+        self._serial = itertools.count(1)
+        try:
+            self._begin(system, target, container)
+            self.abilities = self._greet()
+        except BaseException:
+            self.close()  # what there is of it must not stay because the rest did not come
+            raise
+
+    def _greet(self) -> dict[str, Any]:
+        hello = self.ask("hello")
+        if hello["protocol"] != PROTOCOL:
+            raise FaultError(f"the agent speaks protocol {hello['protocol']}, not {PROTOCOL}")
+        return dict(hello["abilities"])
+
+    def _begin(self, system: System, target: str, container: "Container") -> None:
+        from docker.errors import APIError  # noqa: PLC0415 - see guard.engine
+
         try:
             created = self._client.containers.create(
                 self.image,
@@ -86,14 +105,6 @@ class AgentLink:
             created.start()
         except APIError as error:
             raise FaultError(f"the agent beside `{target}` cannot be started: {error.explanation}") from error
-        self._buffer = b""
-        self._text = ""  # a line may come in several frames
-        self._lines: list[str] = []
-        self._serial = itertools.count(1)
-        hello = self.ask("hello")
-        if hello["protocol"] != PROTOCOL:
-            raise FaultError(f"the agent speaks protocol {hello['protocol']}, not {PROTOCOL}")
-        self.abilities: dict[str, Any] = hello["abilities"]
 
     def ask(self, do: str, **order: object) -> dict[str, Any]:
         """Give an order and wait for the answer.
@@ -143,7 +154,8 @@ class AgentLink:
         Raises:
             GuardError: the engine refuses.
         """
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
         carry_out(self._intent.undo, self._client)
         self._journal.strike(self._intent.id)
 
