@@ -5,8 +5,11 @@ Each may run twice, by two processes at once, or after its target has gone. None
 or our mark.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -119,6 +122,10 @@ class ContainerExec(_Undo):
         command: must end with exit code 0, also when it runs a second time.
         started: when the container was started (`State.StartedAt`); if it was started anew since, there is nothing to
             undo any more. Empty: the command is needed whatever happened.
+        environment: in addition to the container's own; no secrets, as the journal is a file.
+        workdir: where it runs; empty: the image's own.
+        lasting: what it takes back lies on the container's disk. While the container does not run the undo has failed,
+            and is to be tried again, rather than being needless.
     """
 
     op: Literal["container-exec"] = "container-exec"
@@ -126,6 +133,9 @@ class ContainerExec(_Undo):
     command: list[str]
     user: str = ""
     started: str = ""
+    environment: dict[str, str] = {}
+    workdir: str = ""
+    lasting: bool = False
 
 
 class ContainerUpdate(_Undo):
@@ -347,29 +357,50 @@ def _exec(undo: ContainerExec, container: "Container") -> str:
     if container.status == "paused":
         container.unpause()
     elif container.status != "running":
+        if undo.lasting:
+            raise GuardError(f"container {container.name} is {container.status}: the undo waits until it runs again")
         return f"container {container.name} is {container.status}: nothing in it runs"
     if undo.started and str(container.attrs["State"]["StartedAt"]) != undo.started:
         return f"container {container.name} was started anew: there is nothing left to undo"
-    code, output = container.exec_run(undo.command, user=undo.user, stream=False)
+    try:
+        code, output = container.exec_run(
+            undo.command, user=undo.user, environment=undo.environment, workdir=undo.workdir or None, stream=False
+        )
+    except OSError as error:  # the engine's client gave up waiting
+        raise GuardError(f"in {container.name}: `{_words(undo.command)}` does not end: {error}") from error
     if code:
         said = (output if isinstance(output, bytes) else b"".join(output)).decode(errors="replace").strip()[-300:]
-        raise GuardError(f"in {container.name}: `{' '.join(undo.command)}` ended with {code}: {said}")
+        raise GuardError(f"in {container.name}: `{_words(undo.command)}` ended with {code}: {said}")
     return f"undone in {container.name}"
 
 
 def _run(undo: CommandRun) -> str:
-    words = " ".join(undo.command)
-    try:
-        done = subprocess.run(  # noqa: S603 - the user's own command, from their plan
-            undo.command, cwd=undo.cwd, env={**os.environ, **undo.environment}, timeout=undo.timeout,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise GuardError(f"`{words}` cannot be run: {error}") from error
-    if done.returncode:
-        said = done.stdout.decode(errors="replace").strip()[-300:]
-        raise GuardError(f"`{words}` ended with {done.returncode}: {said}")
+    words = _words(undo.command)
+    with tempfile.TemporaryFile() as output:  # no pipe: a program that it leaves running would hold that open
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the user's own command, from their plan
+                undo.command, cwd=undo.cwd, env={**os.environ, **undo.environment}, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise GuardError(f"`{words}` cannot be run: {error}") from error
+        try:
+            code = process.wait(undo.timeout)
+        except subprocess.TimeoutExpired as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with what it started
+            process.wait()
+            raise GuardError(f"`{words}` did not end within {undo.timeout:g} s") from error
+        if code:
+            output.seek(0)
+            said = output.read().decode(errors="replace").strip()[-300:]
+            raise GuardError(f"`{words}` ended with {code}: {said}")
     return f"`{words}` ran"
+
+
+def _words(command: list[str]) -> str:
+    """A command as it is shown; a script's first line stands for all of it."""
+    return " ".join(part.strip().partition("\n")[0][:80] for part in command)
 
 
 def _continue(undo: ProcessContinue) -> str:
