@@ -1,0 +1,194 @@
+"""Fifty runs, each killed at an instant that its number decides; `pytest -m kills -n 3 tests/safety`.
+
+Killed are, in turn, the orchestrator, a load's worker, the watchdog, the agents, and all of them together. Whatever
+remains is looked at from outside: through the engine, in the containers' network namespaces, and by a client.
+"""
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from shakedown.faults import FAULTS
+from shakedown.guard.journal import Intent, read_journal
+from shakedown.guard.undo import RulesRemove
+from tests.safety.world import (
+    Bystanders,
+    Orchestrator,
+    clean_up,
+    containers,
+    leftovers,
+    orchestrated,
+    tiny_plan,
+    wait_for,
+)
+
+pytestmark = pytest.mark.kills
+
+VICTIMS = ("orchestrator", "worker", "watchdog", "agent", "all")
+SINGLE = {
+    "service-kill": {"signal": "SIGKILL"},
+    "service-stop": {"grace": "1s"},
+    "service-pause": {},
+    "network-latency": {"latency": "200ms"},
+    "network-partition": {},
+}
+SIGNS_OF_LIFE = 15.0 + 5.0  # seconds: the watchdog's patience, and a margin for this machine
+UNDONE_WITHIN = 60.0
+
+
+def fault(rng: random.Random, target: str, *, agent: bool = False) -> dict[str, Any]:
+    """One at random; `agent`: one that needs an agent."""
+    known = [name for name in SINGLE if name in FAULTS and (not agent or name.startswith("network"))]
+    name = rng.choice(known)
+    return {"type": name, "target": target, **SINGLE[name]}
+
+
+def experiment(rng: random.Random, victim: str) -> tuple[dict[str, Any], float]:
+    """One at random, of every shape, and how long it lasts."""
+    agent = victim == "agent"
+    hold = rng.uniform(2, 4)
+    common: dict[str, Any] = {"name": "random", "recover_within": "20s"}
+    one, other = rng.sample(["web", "other"], 2)
+    first, second = fault(rng, one, agent=agent), fault(rng, other)
+    shape = rng.choice(["single", "single", "together", "sequence", "repeat", "nemesis"])
+    if shape == "together":
+        return {**common, "faults": [first, second], "hold": hold}, hold
+    if shape == "sequence":
+        steps = [{"fault": first, "hold": hold / 2, "pause": 0.3}, {"fault": second, "hold": hold / 2}]
+        return {**common, "sequence": steps}, hold + 0.3
+    if shape == "repeat":
+        return {**common, "fault": first, "hold": hold / 2, "repeat": {"times": 2, "pause": 0.5}}, hold + 0.5
+    if shape == "nemesis":
+        faults = [{"fault": first, "weight": 2}, {"fault": second}] if not agent else [{"fault": first}]
+        nemesis = {"faults": faults, "duration": hold + 2, "hold": [0.5, 2], "quiet": [0.2, 0.5]}
+        return {**common, "nemesis": nemesis}, hold + 2
+    return {**common, "fault": first, "hold": hold}, hold
+
+
+def kill(victim: str, run: Orchestrator, engine: Any, rng: random.Random) -> None:
+    """Kill -9, in an order of chance where there are several."""
+    family = run.family()
+    agents = [psutil.Process(one.attrs["State"]["Pid"]) for one in containers(engine, run.run, agent="")
+              if one.attrs["State"]["Running"]]  # fmt: skip
+    everyone = {
+        "orchestrator": family[:1], "worker": family[1:2], "watchdog": [run.watchdog()], "agent": agents,
+    }  # fmt: skip
+    chosen = [one for group in everyone.values() for one in group] if victim == "all" else everyone[victim]
+    rng.shuffle(chosen)
+    for process in chosen:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def active(engine: Any, run: Orchestrator) -> list[str]:
+    """Faults that are in effect: containers that do not run, packets that do not pass, rules that could still match."""
+    found = []
+    for one in containers(engine, run.run):
+        if "shakedown.agent" in one.labels:
+            continue
+        if one.status != "running":
+            found.append(f"{one.name} is {one.status}")
+            continue
+        peer = "other" if one.labels["shakedown.service"] == "web" else "web"
+        for address in (peer, "localhost"):
+            code = f"import urllib.request as u; print(u.urlopen('http://{address}:8000/', timeout=2).status)"
+            begun = time.monotonic()
+            done, output = one.exec_run(["python3", "-c", code])
+            if done:
+                found.append(f"{one.name} does not reach {address}: {output.decode()[-80:]}")
+            elif time.monotonic() - begun > 2:
+                found.append(f"{one.name} reaches {address} late")
+    return found
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("number", range(50))
+def test_killed(number, engine, python_image, bystanders: Bystanders, tmp_path: Path, record_property):
+    """Killed at a seeded instant: no fault after its time to live, nothing of ours after `cleanup`, nobody else touched."""
+    rng = random.Random(f"kill {number}")
+    victim = VICTIMS[number % len(VICTIMS)]
+    what, longest = experiment(rng, victim)
+    record_property("killed", victim)
+    record_property("faults", " ".join(sorted(set(_types(what)))))
+    plan = tiny_plan(tmp_path, python_image, [what])
+    root = tmp_path / "results"
+    before = bystanders.look()
+    with orchestrated(plan, root, number) as run:
+        run.until("begin")
+        if victim == "agent":
+            assert wait_for(lambda: containers(engine, run.run, agent=""), 30)
+        elif rng.random() < 0.8:  # the others may die before anything was injected
+            assert wait_for(lambda: _open_faults(run), 40)
+        instant = rng.uniform(0, longest + 1)
+        time.sleep(instant)
+        family, watchdog = run.family(), run.watchdog()
+        open_then = _open_faults(run)
+        record_property("open", len(open_then))
+        kill(victim, run, engine, rng)
+        if victim == "all":
+            _after_all(engine, run)
+        elif victim == "orchestrator":
+            run.process.wait(10)
+            assert wait_for(lambda: not leftovers(engine, run.run, run.folder), UNDONE_WITHIN), leftovers(
+                engine, run.run, run.folder
+            )
+        else:
+            over = run.until("over", 150)
+            run.process.wait(60)
+            assert over["problems"] == [], over
+            assert leftovers(engine, run.run, run.folder) == []
+            lost = victim == "worker" or (victim == "agent" and any(_by_agent(intent) for intent in open_then))
+            assert not (lost and over["verdict"] == "passed"), over
+        cleaned = clean_up(root, run.run)
+        assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
+        if victim != "all":
+            assert "nothing was left behind" in cleaned.stdout, cleaned.stdout
+        assert leftovers(engine, run.run, run.folder) == []
+        assert wait_for(lambda: not [one for one in (*family, watchdog) if _lives(one)], 20), family
+    assert bystanders.look() == before
+
+
+def _open_faults(run: Orchestrator) -> list[Intent]:
+    return [intent for intent in read_journal(run.folder / "journal.jsonl").intents if intent.kind == "fault"]
+
+
+def _after_all(engine: Any, run: Orchestrator) -> None:
+    """Nobody is there to undo anything: what the kernel or the agent guards ends by itself, the rest waits for `cleanup`."""
+    run.process.wait(10)
+    intents = _open_faults(run)
+    deadline = max((intent.deadline or 0.0 for intent in intents), default=0.0)
+    time.sleep(max(deadline + 2 - time.time(), 0.5))
+    if all(_by_agent(intent) for intent in intents):
+        assert wait_for(lambda: not active(engine, run), 10), active(engine, run)
+    assert read_journal(run.folder / "journal.jsonl").intents, "killed before anything was done"
+
+
+def _by_agent(intent: Intent) -> bool:
+    return isinstance(intent.undo, RulesRemove)
+
+
+def _types(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        own = [part["type"]] if "type" in part else []
+        return own + [name for value in part.values() for name in _types(value)]
+    return [name for value in part for name in _types(value)] if isinstance(part, list) else []
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_every_family_is_killed():
+    """The runs' experiments are of every shape and of every fault that they may be of."""
+    chosen = [experiment(random.Random(f"kill {number}"), VICTIMS[number % 5])[0] for number in range(50)]
+    assert {name for one in chosen for name in _types(one)} == set(SINGLE)
+    assert {key for one in chosen for key in one} >= {"fault", "faults", "sequence", "repeat", "nemesis"}
