@@ -23,6 +23,9 @@ lint: setup ## ruff, mypy, the layers of the imports
 bench-load: setup ## our load generator beside others; writes the tables in benchmarks/README.md (10 to 15 minutes)
 	@$(BIN)/python benchmarks/load.py
 
+bench-leaks: setup ## how often the leak rule is right, on generated series; writes its table in benchmarks/README.md
+	@$(BIN)/python benchmarks/leaks.py
+
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
@@ -33,4 +36,4 @@ lock: ## resolve the dependencies anew
 clean-docker: setup ## remove containers, networks, volumes and images of ours
 	@$(BIN)/python scripts/clean_docker.py
 
-.PHONY: help setup demo test lint bench-load wheel lock clean-docker
+.PHONY: help setup demo test lint bench-load bench-leaks wheel lock clean-docker

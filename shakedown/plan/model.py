@@ -226,7 +226,9 @@ class Leak(PlanModel):
     """A series (service.series) that must not grow by more than `max_growth` of its start over the repetitions."""
 
     series: str
-    max_growth: Share = 0.25
+    max_growth: Share | None = (
+        None  # over the judged repetitions; default: no sustained growth at all, and below 25% with few
+    )
 
 
 def _as_leak(value: object) -> object:

@@ -1,7 +1,7 @@
 """What repetitions say: growing resources, flaky tests."""
 
 from shakedown.analysis.diagnosis import failing_tests, growing_series
-from shakedown.analysis.growth import GrowthVerdict, judge_growth
+from shakedown.analysis.growth import DEFAULT_LIMIT, GrowthVerdict, judge_growth
 from shakedown.plan.model import EnduranceStage
 from shakedown.records.judgement import Finding, Severity
 from shakedown.session.live import Session
@@ -20,7 +20,7 @@ def judge_repetitions(session: Session, stage: EnduranceStage) -> list[tuple[Ver
         values = [sample.value for _, sample in cycles if (sample.source, sample.series) == (source, series)]
         growth = judge_growth(values, max_growth=leak.max_growth)
         words = f"{leak.series}: {format_share(growth.growth)} over {growth.cycles} repetitions"
-        interval = f"95 % interval {format_share(growth.low)} to {format_share(growth.high)}, limit {format_share(leak.max_growth)}"
+        interval = f"95 % interval {format_share(growth.low)} to {format_share(growth.high)}, limit {format_share(leak.max_growth or DEFAULT_LIMIT)}"
         if growth.verdict is GrowthVerdict.GROWS:
             finding = growing_series(leak.series, growth)
             session.find("endurance", finding)
@@ -32,7 +32,12 @@ def judge_repetitions(session: Session, stage: EnduranceStage) -> list[tuple[Ver
             session.find(
                 "endurance",
                 Finding(
-                    Severity.DOUBT, f"{words}: not settled", growth.reason, (interval,), "repeat more often", source
+                    Severity.DOUBT,
+                    f"{words}: not settled",
+                    growth.reason,
+                    (interval,),
+                    f"repeat about {growth.needed} times",
+                    source,
                 ),
             )
             parts.append((Verdict.INCONCLUSIVE, f"{words}: {growth.reason}"))

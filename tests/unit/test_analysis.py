@@ -1,7 +1,5 @@
 """Judgements over histories built by hand."""
 
-import random
-
 import pytest
 
 from shakedown.analysis.compare import compare_loads, compare_memory
@@ -9,7 +7,6 @@ from shakedown.analysis.diagnosis import ledger_findings, lying_health
 from shakedown.analysis.disturbance import disturbed, foreign_cpu
 from shakedown.analysis.evidence import Evidence
 from shakedown.analysis.flakes import merge_tests, upper_bound
-from shakedown.analysis.growth import GrowthVerdict, judge_growth
 from shakedown.analysis.health import compare_health
 from shakedown.analysis.quantiles import samples_needed
 from shakedown.analysis.recovery import Steady, Timeline, find_effect, find_recovery
@@ -206,30 +203,6 @@ def test_lying_health_is_found_and_truth_is_not_accused():
     assert lying_health(record(), lie) is not None
     assert truth.healthy_while_failing < 1
     assert lying_health(record(), truth) is None
-
-
-# ------------------------------------------------------------------------------------------------------------- growth
-def test_growth_is_told_from_warm_up_steps_and_noise():
-    """A leak grows; noise, a warm-up that saturates and a single step do not."""
-    rng = random.Random(1)
-    noise = [rng.gauss(0, 0.3) for _ in range(24)]
-    series = {
-        "leak": [100 + 4 * n + e for n, e in enumerate(noise)],
-        "noise": [100 + e for e in noise],
-        "warm-up": [100 + 30 * (1 - 0.5**n) + e for n, e in enumerate(noise)],
-        "step": [100 + (30 if n > 15 else 0) + e for n, e in enumerate(noise)],
-    }
-    found = {name: judge_growth(values, max_growth=0.15).verdict for name, values in series.items()}
-    assert found["leak"] is GrowthVerdict.GROWS
-    assert found["noise"] is GrowthVerdict.STEADY
-    assert found["warm-up"] is not GrowthVerdict.GROWS
-    assert found["step"] is not GrowthVerdict.GROWS
-
-
-def test_few_cycles_settle_nothing():
-    """Below five cycles nothing is said either way."""
-    assert judge_growth([1, 2, 3, 4], max_growth=0.1).verdict is GrowthVerdict.UNSETTLED
-    assert judge_growth([], max_growth=0.1).verdict is GrowthVerdict.UNSETTLED
 
 
 # ------------------------------------------------------------------------------------------------------------- others

@@ -1,0 +1,120 @@
+"""Growth over repetitions: leaks are found, and what only looks like one is not accused."""
+
+import random
+
+import numpy as np
+import pytest
+
+from shakedown.analysis.growth import ENOUGH, GrowthVerdict, judge_growth
+from shakedown.analysis.trend import MOST_POINTS, find_trend
+from tests.unit.series import CLEAN, LEAKING, wandering
+
+CYCLES = 60
+RUNS = 20
+NEVER_CERTAIN = "leak, wandering noise 1 %"  # no rule can: its slope's standard error is a third of the leak
+
+
+def grows(generator, runs: int = RUNS, cycles: int = CYCLES) -> int:
+    rng = np.random.default_rng(7)
+    return sum(judge_growth(generator(rng, cycles)).verdict is GrowthVerdict.GROWS for _ in range(runs))
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_what_is_no_leak_is_not_accused(name):
+    """Noise, warm-up, a step, a saw-tooth, counts: at most one alarm in twenty runs of the worst of them."""
+    assert grows(CLEAN[name]) <= 1
+
+
+def test_false_alarms_are_rare():
+    """Over all kinds of series without a leak, at most 2 in 100 are called one (1 in 100 in `make bench-leaks`)."""
+    assert sum(grows(generator) for generator in CLEAN.values()) <= 0.02 * RUNS * len(CLEAN)
+
+
+@pytest.mark.parametrize("name", [name for name in LEAKING if name != NEVER_CERTAIN])
+def test_a_leak_of_a_thousandth_per_cycle_is_found(name):
+    """In 60 cycles, at least nine times in ten."""
+    assert grows(LEAKING[name]) >= 0.9 * RUNS
+
+
+def test_a_trend_is_told_apart_from_what_is_beside_it():
+    """The warm-up is found and left out: the growth is the leak's alone, within its interval."""
+    rng = np.random.default_rng(3)
+    cycles = np.arange(80)
+    values = 100 + 30 * (1 - np.exp(-cycles / 4)) + 0.2 * cycles + rng.normal(0, 0.3, 80)
+    trend = find_trend(values)
+    assert abs(trend.growth - 0.2 * 79) < 3 * trend.error + 0.5
+    assert trend.growth < 20  # far less than the 45 that a line through all of it would say
+    assert trend.shape.startswith("a warm-up")
+    found = judge_growth(values)
+    assert found.verdict is GrowthVerdict.GROWS
+    assert found.low < found.growth < found.high < 0.2
+
+
+def test_a_step_is_named():
+    """A step alone is steady, and the reason says where it is."""
+    rng = np.random.default_rng(4)
+    found = judge_growth(100 + 10 * (np.arange(60) >= 30) + rng.normal(0, 0.3, 60))
+    assert found.verdict is GrowthVerdict.STEADY
+    assert "a step after cycle 30" in found.reason
+
+
+def test_a_limit_allows_growth_within_it():
+    """0.1 % a cycle over 60 cycles is 6 %: within a limit of 15 %, beyond none and beyond 3 %."""
+    rng = np.random.default_rng(5)
+    values = 100 + 0.1 * np.arange(60) + rng.normal(0, 0.2, 60)
+    assert judge_growth(values).verdict is GrowthVerdict.GROWS
+    assert judge_growth(values, max_growth=0.15).verdict is GrowthVerdict.STEADY
+    assert judge_growth(values, max_growth=0.03).verdict is GrowthVerdict.GROWS
+
+
+def test_long_series_are_judged_by_averages():
+    """A thousand cycles: a leak of 0.005 % a cycle is found in noise of 1 %, and noise alone is not accused."""
+    rng = np.random.default_rng(6)
+    noise = rng.normal(0, 1, 1000)
+    assert len(noise) > MOST_POINTS
+    assert judge_growth(100 + 0.005 * np.arange(1000) + noise).verdict is GrowthVerdict.GROWS
+    assert judge_growth(100 + noise).verdict is GrowthVerdict.STEADY
+
+
+# ------------------------------------------------------------------------------------------------------- few cycles
+def test_few_cycles_show_gross_growth_only():
+    """With 24 cycles a gross leak grows; noise, a warm-up that saturates and a single step do not."""
+    rng = random.Random(1)
+    noise = [rng.gauss(0, 0.3) for _ in range(24)]
+    series = {
+        "leak": [100 + 4 * n + e for n, e in enumerate(noise)],
+        "noise": [100 + e for e in noise],
+        "warm-up": [100 + 30 * (1 - 0.5**n) + e for n, e in enumerate(noise)],
+        "step": [100 + (30 if n > 15 else 0) + e for n, e in enumerate(noise)],
+    }
+    found = {name: judge_growth(values, max_growth=0.15) for name, values in series.items()}
+    assert found["leak"].verdict is GrowthVerdict.GROWS
+    assert found["noise"].verdict is GrowthVerdict.STEADY
+    assert found["warm-up"].verdict is not GrowthVerdict.GROWS
+    assert found["step"].verdict is not GrowthVerdict.GROWS
+
+
+def test_what_few_cycles_cannot_settle_names_how_many_would():
+    """Below five cycles nothing is said either way; an interval wider than the limit needs about forty."""
+    for values in ([], [1, 2, 3, 4]):
+        assert judge_growth(values, max_growth=0.1).verdict is GrowthVerdict.UNSETTLED
+    wide = judge_growth([100, 130, 95, 128, 99, 131, 97, 126, 101, 133], max_growth=0.05)
+    assert wide.verdict is GrowthVerdict.UNSETTLED
+    assert wide.needed == ENOUGH
+
+
+def test_how_many_cycles_are_needed():
+    """Wandering noise that could hide a leak is unsettled, and more cycles are asked for than there were."""
+    found = [
+        judge_growth(100 + wandering(np.random.default_rng(seed), 44, 0.8, 10), max_growth=0.05) for seed in range(10)
+    ]
+    unsettled = [one for one in found if one.verdict is GrowthVerdict.UNSETTLED]
+    assert unsettled
+    assert GrowthVerdict.GROWS not in {one.verdict for one in found}
+    assert all(one.needed > 44 for one in unsettled)
+
+
+def test_a_trend_needs_enough_values():
+    """Fewer values than the largest model has parameters are refused."""
+    with pytest.raises(ValueError, match="too few"):
+        find_trend(np.arange(7.0))
