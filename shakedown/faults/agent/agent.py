@@ -20,12 +20,18 @@ import signal
 import sys
 import time
 
+import uvloop
+
+import calibration
+import echo
 import packets
 import proxy
+import redirects
 import rules
+import toxics
 
 PROTOCOL = 2
-KINDS = {"latency": proxy.Latency, "partition": packets.Partition}
+KINDS = {**toxics.KINDS, **packets.KINDS}
 
 
 class Agent:
@@ -35,6 +41,9 @@ class Agent:
         self.tool = rules.find_tool()
         self.timed = rules.supports(self.tool, "-m", "time", "--datestop", "2037-01-01T00:00:00")
         self.proxy = proxy.Proxy()
+        self.own_cost = None  # of the proxy, once it was measured
+        self.away = False
+        self.abilities = {"iptables": self.tool, "time": self.timed, **packets.abilities(self.tool)}
         self.faults = {}  # tag: fault
         self.deadlines = {}  # tag: seconds since the epoch
 
@@ -42,11 +51,21 @@ class Agent:
         """Rules for the fault of an order."""
         return rules.Rules(self.tool, order["tag"], order["deadline"], self.timed)
 
+    def redirects(self, order):
+        """What brings connections to the proxy for the fault of an order."""
+        return redirects.Redirects(self, order)
+
+    def exemption(self):
+        """What leaves the proxy's own connections out of a rule; None when nothing does."""
+        if self.away is False:
+            self.away = redirects.exemption(self.tool)
+        return self.away
+
     async def order(self, order):
         """Carry one order out."""
         do = order["do"]
         if do == "hello":
-            return {"protocol": PROTOCOL, "abilities": {"iptables": self.tool, "time": self.timed}}
+            return {"protocol": PROTOCOL, "abilities": self.abilities}
         if do == "inject":
             return await self.inject(order)
         if do == "revert":
@@ -56,6 +75,14 @@ class Agent:
             return self.stats(order["tag"])
         if do == "connect":
             return await connect(order)
+        if do == "ground":
+            return packets.ground()
+        if do == "echo":
+            return await echo.measure(order)
+        if do == "calibrate":
+            if self.own_cost is None:
+                self.own_cost = await calibration.measure(self.proxy)
+            return self.own_cost
         raise ValueError(f"no such order: {do}")
 
     async def inject(self, order):
@@ -131,4 +158,5 @@ async def main():
 
 
 if __name__ == "__main__":
+    uvloop.install()
     asyncio.run(main())

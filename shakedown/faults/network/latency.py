@@ -44,7 +44,10 @@ class LatencyFault(NetworkFault[NetworkLatency]):
 
     def inject(self, deadline: float) -> None:
         """Redirect."""
-        self.order("latency", deadline, ports=self._ports, latency=self.plan.latency, jitter=self.plan.jitter)
+        self.order(
+            "latency", deadline, connections=[{"direction": "in", "ports": self._ports}], latency=self.plan.latency,
+            jitter=self.plan.jitter,
+        )  # fmt: skip
 
     def effect(self) -> Proof:
         """Chunks of real connections were held back by what was asked (half of it in each direction)."""
