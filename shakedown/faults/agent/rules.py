@@ -6,9 +6,9 @@ import time
 TABLES = ("raw", "mangle", "nat", "filter")
 
 
-def run(*command):
+def run(*command, input=None):
     """A command's exit code and output."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, input=input)
     return done.returncode, done.stdout + done.stderr
 
 
