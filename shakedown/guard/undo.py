@@ -126,6 +126,9 @@ class ContainerExec(_Undo):
         workdir: where it runs; empty: the image's own.
         lasting: what it takes back lies on the container's disk. While the container does not run the undo has failed,
             and is to be tried again, rather than being needless.
+        start: a container that has ended is started instead.
+        tool: a program of ours inside the container that the command runs, and removes as its last step: where it is
+            gone, everything was taken back already.
     """
 
     op: Literal["container-exec"] = "container-exec"
@@ -136,6 +139,8 @@ class ContainerExec(_Undo):
     environment: dict[str, str] = {}
     workdir: str = ""
     lasting: bool = False
+    start: bool = False
+    tool: str = ""
 
 
 class ContainerUpdate(_Undo):
@@ -209,6 +214,7 @@ done; done
 exit "$left"
 """
 _NOT_LOOKED = (3, 126, 127)
+_NO_SUCH_PROGRAM = (126, 127)
 
 
 def carry_out(undo: Undo, client: "DockerClient | None") -> str:
@@ -359,6 +365,8 @@ def _exec(undo: ContainerExec, container: "Container") -> str:
     elif container.status != "running":
         if undo.lasting:
             raise GuardError(f"container {container.name} is {container.status}: the undo waits until it runs again")
+        if undo.start:
+            return _bring_to(container, "running", "exited", container.start, "started")
         return f"container {container.name} is {container.status}: nothing in it runs"
     if undo.started and str(container.attrs["State"]["StartedAt"]) != undo.started:
         return f"container {container.name} was started anew: there is nothing left to undo"
@@ -368,6 +376,8 @@ def _exec(undo: ContainerExec, container: "Container") -> str:
         )
     except OSError as error:  # the engine's client gave up waiting
         raise GuardError(f"in {container.name}: `{_words(undo.command)}` does not end: {error}") from error
+    if undo.tool and code in _NO_SUCH_PROGRAM:
+        return f"undone in {container.name} before"
     if code:
         said = (output if isinstance(output, bytes) else b"".join(output)).decode(errors="replace").strip()[-300:]
         raise GuardError(f"in {container.name}: `{_words(undo.command)}` ended with {code}: {said}")
