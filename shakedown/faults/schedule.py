@@ -63,7 +63,10 @@ def _random(nemesis: Nemesis, rng: random.Random) -> Iterator[Planned]:
     while True:
         quiet, hold = rng.uniform(*nemesis.quiet), rng.uniform(*nemesis.hold)
         chosen = rng.choices(nemesis.faults, weights)[0].fault
-        at += quiet if at else 0.0  # the first one begins at once
+        if at:
+            at += quiet
+        else:  # the first one begins at once, and there always is one
+            hold = min(hold, nemesis.duration)
         if at + hold > nemesis.duration:
             return
         yield Planned(at, chosen, hold)

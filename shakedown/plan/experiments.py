@@ -57,6 +57,8 @@ class Staircase(PlanModel):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
+        if len(set(self.values)) < len(self.values):
+            raise ValueError("each value is one step: no two may be the same")
         if self.require is not None and self.require not in self.values:
             raise ValueError(f"`require` is one of the values: {', '.join(map(str, self.values))}")
         return self
@@ -187,6 +189,12 @@ class EachDependency(PlanModel):
     expect: Expect = Expect()
     abort_if: list[str] = []
     covers: list[str] = []
+
+    @model_validator(mode="after")
+    def _no_target(self) -> Self:
+        if "target" in self.fault:
+            raise ValueError("`fault` has no `target` here: each dependency is one in turn")
+        return self
 
     def experiments(self, dependencies: list[str]) -> list[Experiment]:
         """The experiments, one for each dependency.
