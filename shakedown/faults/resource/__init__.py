@@ -1,0 +1,34 @@
+"""Faults of what a service may use.
+
+===============  ==================================================================
+memory_limit     the container's memory limit lowered
+cpu_limit        its CPU limit lowered
+pids             its limit of processes lowered
+memory_pressure  memory held inside its own limits
+cpu_hog          busy processes inside its own limits
+limits           what the faults that lower a limit have in common
+helper           what the faults that are processes of ours have in common
+inside           processes of ours inside a container
+cgroup           what the kernel says of a container's resources, in both layouts
+tools/           the image of a static shell, for containers that have none
+===============  ==================================================================
+"""
+
+from typing import Any
+
+from shakedown.faults.base import Fault
+from shakedown.faults.resource.cpu_hog import CpuHogFault
+from shakedown.faults.resource.cpu_limit import CpuLimitFault
+from shakedown.faults.resource.memory_limit import MemoryLimitFault
+from shakedown.faults.resource.memory_pressure import MemoryPressureFault
+from shakedown.faults.resource.pids import PidsFault
+
+__all__ = ["FAULTS"]
+
+FAULTS: dict[str, type[Fault[Any]]] = {
+    "resource-memory-limit": MemoryLimitFault,
+    "resource-cpu-limit": CpuLimitFault,
+    "resource-pids": PidsFault,
+    "resource-memory-pressure": MemoryPressureFault,
+    "resource-cpu-hog": CpuHogFault,
+}

@@ -1,0 +1,77 @@
+"""resource-cpu-hog: busy processes inside the service's own limits."""
+
+import math
+import os
+import time
+
+from shakedown.faults.base import FaultContext
+from shakedown.faults.resource.helper import HelperFault
+from shakedown.plan.faults.resource import ResourceCpuHog
+from shakedown.records.experiment import Proof
+
+__all__ = ["CpuHogFault"]
+
+ENOUGH = 0.5  # of what was asked: an equal share against a service that is as busy
+LOOK_OVER = 0.5  # seconds that are measured at least
+
+# Each loop looks at the time some hundred times a second, and ends by itself also when nobody is there to end it.
+_BUSY = """
+B=$1; end=$(($($B date +%s) + $3)); n=$4
+while [ "$n" -gt 0 ]; do
+  ( while [ "$($B date +%s)" -lt "$end" ]; do j=0; while [ $j -lt 10000 ]; do j=$((j+1)); done; done ) &
+  n=$((n-1))
+done
+wait
+"""
+
+
+class CpuHogFault(HelperFault[ResourceCpuHog]):
+    """The fault."""
+
+    mechanism = "busy loops inside the container, in its own cgroup"
+    proof = "CPU time that the loops used, at least half of what was asked"
+
+    def __init__(self, plan: ResourceCpuHog, context: FaultContext) -> None:
+        super().__init__(plan, context)
+        self._workers = plan.workers or 0
+        self._room = 0.0  # CPUs that the loops could have at most
+        self._last: tuple[float, float] | None = None
+
+    @property
+    def parameters(self) -> str:
+        """For the report."""
+        workers = self.plan.workers or self._workers
+        return f"{workers} busy processes" if workers else "one busy process for each CPU"
+
+    def check(self) -> None:
+        """As every such fault; how many CPUs there are."""
+        super().check()
+        there = float(self.context.client.info().get("NCPU") or os.cpu_count() or 1)
+        may = min(self.before.cpus or there, there)
+        self._workers = self.plan.workers or max(math.ceil(may), 1)
+        self._room = min(float(self._workers), may)
+
+    def begin(self, seconds: int) -> None:
+        """Start the loops."""
+        self.inside.start(_BUSY, seconds, self._workers)
+
+    def effect(self) -> Proof:
+        """They get their share of the CPUs."""
+        container = self.context.container(self.plan.target)
+        if self.inside.restarted(container):
+            return Proof(held=False, evidence=f"the container is {container.status}, or was started anew: no loop is left")
+        mine, at = self.inside.processes(), time.monotonic()
+        used = sum(process.cpu_seconds for process in mine)
+        if self._last is None or not mine:
+            self._last = (at, used)
+        since, before = self._last
+        if at - since < LOOK_OVER:
+            return Proof(held=False, evidence=f"{len(mine)} loops run; not yet measured for long enough")
+        rate = (used - before) / (at - since)
+        return Proof(
+            held=rate >= ENOUGH * self._room,
+            evidence=f"{len(mine)} processes of ours used {rate:.2f} of {self._room:g} CPUs for {at - since:.1f} s",
+            asked=self._room,
+            measured=rate,
+            unit="CPUs",
+        )

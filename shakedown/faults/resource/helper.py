@@ -1,0 +1,94 @@
+"""What the faults have in common that are processes of ours inside the container."""
+
+import time
+from abc import abstractmethod
+from typing import TypeVar
+
+from shakedown.errors import FaultError
+from shakedown.faults.base import Fault, FaultContext
+from shakedown.faults.resource.cgroup import CgroupState, read_cgroup
+from shakedown.faults.resource.inside import Inside
+from shakedown.guard.undo import Undo, carry_out
+from shakedown.plan.faults.base import OnService
+from shakedown.records.experiment import Proof
+
+__all__ = ["HelperFault"]
+
+P = TypeVar("P", bound=OnService)
+
+
+class HelperFault(Fault[P]):
+    """Marked processes in the container's own cgroup, which end themselves at the deadline."""
+
+    reversal = "our marked processes ended, and no other"
+    needs: tuple[str, ...] = ("a shell in the image, or a file system that can be written",)
+    layers: tuple[str, ...] = ("journal", "watchdog", "own deadline")
+
+    def __init__(self, plan: P, context: FaultContext) -> None:
+        super().__init__(plan, context)
+        self.before = CgroupState()
+        self._inside: Inside | None = None
+        self._begun = False
+
+    @property
+    def inside(self) -> Inside:
+        """What runs inside the container, once the ground is checked."""
+        if self._inside is None:
+            raise FaultError("the container was never looked into")
+        return self._inside
+
+    def check(self) -> None:
+        """The container runs, and something can be run in it."""
+        container = self.context.running(self.plan.target)
+        self.before = read_cgroup(container)
+        self._inside = Inside(container, self.context.client)
+        self.mechanism = f"{type(self).mechanism}: {self.inside.tools}"
+
+    def files(self) -> tuple[str, ...]:
+        """Files of ours inside the container."""
+        return ()
+
+    def undo(self) -> Undo:
+        """End the processes, and remove the files."""
+        return self.inside.undo(*self.files())
+
+    def inject(self, deadline: float) -> None:
+        """Start them; they end at the deadline by themselves."""
+        self.begin(max(round(deadline - time.time()), 1))
+        self._begun = True
+
+    @abstractmethod
+    def begin(self, seconds: int) -> None:
+        """Start the processes, which end after so many seconds."""
+
+    def revert(self) -> None:
+        """End them; one that ended before its time is told of, because then the fault was shorter than asked."""
+        begun, self._begun = self._begun, False
+        early = begun and self._ended_early()
+        carry_out(self.undo(), self.context.client)
+        if early:
+            raise FaultError("our processes had ended before the end of the hold time: somebody killed them")
+
+    def _ended_early(self) -> bool:
+        container = self.context.container(self.plan.target)
+        if self.inside.restarted(container):
+            return False
+        return container.status == "running" and not self.inside.processes()
+
+    def gone(self) -> Proof:
+        """None of our processes runs."""
+        container = self.context.container(self.plan.target)
+        if self.inside.restarted(container):
+            return Proof(held=True, evidence="the target was started anew, or ended: no process of ours is left in it")
+        code, text = self.inside.run("exit 0")
+        if code and self.inside.undo().tool:  # the program that would look is gone, which is the last step of the undo
+            return Proof(held=True, evidence="our processes ended, and the program that was copied in is removed")
+        if code:
+            raise FaultError(f"nothing can be run inside `{self.plan.target}`: {text.strip()[-200:]}")
+        left = self.inside.processes()
+        return Proof(held=not left, evidence=f"{len(left)} processes of ours in the container")
+
+    def close(self) -> None:
+        """Nothing is left behind by a fault that was refused after its ground was prepared."""
+        if self._inside is not None:
+            carry_out(self.inside.undo(), self.context.client)
