@@ -3,11 +3,16 @@
 import math
 import os
 import time
+from typing import TYPE_CHECKING
 
 from shakedown.faults.base import FaultContext
 from shakedown.faults.resource.helper import HelperFault
+from shakedown.faults.resource.inside import HelperProcess
 from shakedown.plan.faults.resource import ResourceCpuHog
 from shakedown.records.experiment import Proof
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 __all__ = ["CpuHogFault"]
 
@@ -55,12 +60,13 @@ class CpuHogFault(HelperFault[ResourceCpuHog]):
         """Start the loops."""
         self.inside.start(_BUSY, seconds, self._workers)
 
-    def effect(self) -> Proof:
+    def whole(self, mine: list[HelperProcess]) -> bool:
+        """Every loop, and the shell that started them."""
+        return len(mine) > self._workers
+
+    def measure(self, container: "Container", mine: list[HelperProcess]) -> Proof:  # noqa: ARG002 - the loops say it
         """They get their share of the CPUs."""
-        container = self.context.container(self.plan.target)
-        if self.inside.restarted(container):
-            return Proof(held=False, evidence=f"the container is {container.status}, or was started anew: no loop is left")
-        mine, at = self.inside.processes(), time.monotonic()
+        at = time.monotonic()
         used = sum(process.cpu_seconds for process in mine)
         if self._last is None or not mine:
             self._last = (at, used)

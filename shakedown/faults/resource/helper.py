@@ -2,15 +2,18 @@
 
 import time
 from abc import abstractmethod
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from shakedown.errors import FaultError
 from shakedown.faults.base import Fault, FaultContext
 from shakedown.faults.resource.cgroup import CgroupState, read_cgroup
-from shakedown.faults.resource.inside import Inside
+from shakedown.faults.resource.inside import HelperProcess, Inside
 from shakedown.guard.undo import Undo, carry_out
 from shakedown.plan.faults.base import OnService
 from shakedown.records.experiment import Proof
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 __all__ = ["HelperFault"]
 
@@ -28,7 +31,7 @@ class HelperFault(Fault[P]):
         super().__init__(plan, context)
         self.before = CgroupState()
         self._inside: Inside | None = None
-        self._begun = False
+        self._proved = False
 
     @property
     def inside(self) -> Inside:
@@ -55,25 +58,43 @@ class HelperFault(Fault[P]):
     def inject(self, deadline: float) -> None:
         """Start them; they end at the deadline by themselves."""
         self.begin(max(round(deadline - time.time()), 1))
-        self._begun = True
 
     @abstractmethod
     def begin(self, seconds: int) -> None:
         """Start the processes, which end after so many seconds."""
 
+    @abstractmethod
+    def measure(self, container: "Container", mine: list[HelperProcess]) -> Proof:
+        """What our processes take."""
+
+    @abstractmethod
+    def whole(self, mine: list[HelperProcess]) -> bool:
+        """Whether they are all still at it."""
+
+    def effect(self) -> Proof:
+        """They run, and take what was asked."""
+        container = self.context.container(self.plan.target)
+        if self.inside.restarted(container):
+            return Proof(
+                held=False, evidence=f"the container is {container.status}, or was started anew: none of ours is left"
+            )
+        proof = self.measure(container, self.inside.processes())
+        self._proved = self._proved or proof.held
+        return proof
+
     def revert(self) -> None:
-        """End them; one that ended before its time is told of, because then the fault was shorter than asked."""
-        begun, self._begun = self._begun, False
-        early = begun and self._ended_early()
+        """End them; if one ended before its time that is told, because the fault was shorter than it seems."""
+        proved, self._proved = self._proved, False
+        early = proved and self._ended_early()
         carry_out(self.undo(), self.context.client)
         if early:
-            raise FaultError("our processes had ended before the end of the hold time: somebody killed them")
+            raise FaultError("a process of ours had ended before its time: somebody, or the kernel, killed it")
 
     def _ended_early(self) -> bool:
         container = self.context.container(self.plan.target)
         if self.inside.restarted(container):
-            return False
-        return container.status == "running" and not self.inside.processes()
+            return True
+        return container.status == "running" and not self.whole(self.inside.processes())
 
     def gone(self) -> Proof:
         """None of our processes runs."""

@@ -106,7 +106,7 @@ class Inside:
         try:
             image = build_image(self._client, IMAGE, Build(context=str(IMAGE)), lambda _: None)
             source = self._client.containers.create(
-                image, labels={key: value for key, value in self.container.labels.items() if key.startswith("shakedown.")}
+                image, command=["true"], labels={key: value for key, value in self.container.labels.items() if key.startswith("shakedown.")}
             )
             try:
                 archive = b"".join(source.get_archive("/bin/busybox")[0])

@@ -1,14 +1,20 @@
 """resource-memory-pressure: a process inside the service's own limits holds memory."""
 
+from typing import TYPE_CHECKING
+
 import psutil
 
 from shakedown.errors import FaultRefusedError
 from shakedown.faults.base import FaultContext
 from shakedown.faults.resource.cgroup import read_cgroup
 from shakedown.faults.resource.helper import HelperFault
+from shakedown.faults.resource.inside import HelperProcess
 from shakedown.plan.faults.resource import ResourceMemoryPressure
 from shakedown.records.experiment import Proof
 from shakedown.units import format_share, format_size
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 __all__ = ["FILLER", "MemoryPressureFault"]
 
@@ -69,17 +75,17 @@ class MemoryPressureFault(HelperFault[ResourceMemoryPressure]):
         """Fill."""
         self.inside.start(FILLER, seconds, self._bytes)
 
-    def effect(self) -> Proof:
+    def whole(self, mine: list[HelperProcess]) -> bool:
+        """The memory is held."""
+        return _held(mine) >= ENOUGH * self._bytes
+
+    def measure(self, container: "Container", mine: list[HelperProcess]) -> Proof:
         """The cgroup is as full as asked, and our part of it is there."""
-        container = self.context.container(self.plan.target)
-        if self.inside.restarted(container):
-            return Proof(held=False, evidence=f"the container is {container.status}, or was started anew: the memory is free")
-        now = read_cgroup(container)
-        mine = max((process.memory for process in self.inside.processes()), default=0)
-        evidence = f"{format_size(mine)} held by our process, {format_size(now.memory_firm or 0)} in use in all"
-        there = mine >= ENOUGH * self._bytes
+        now, held = read_cgroup(container), _held(mine)
+        evidence = f"{format_size(held)} held by our process, {format_size(now.memory_firm or 0)} in use in all"
+        there = self.whole(mine)
         if self.plan.fill is None:
-            return Proof(held=there, evidence=evidence, asked=self._bytes, measured=mine, unit="B")
+            return Proof(held=there, evidence=evidence, asked=self._bytes, measured=held, unit="B")
         limit = now.memory_limit or self.before.memory_limit or 1
         share = (now.memory_firm or 0) / limit
         return Proof(
@@ -89,3 +95,8 @@ class MemoryPressureFault(HelperFault[ResourceMemoryPressure]):
             measured=share * 100,
             unit="%",
         )
+
+
+def _held(mine: list[HelperProcess]) -> int:
+    """Bytes of the one process that holds them."""
+    return max((process.memory for process in mine), default=0)
