@@ -59,8 +59,16 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Makes schedules and data repeatable.")] = None,
     allow_inconclusive: Annotated[bool, typer.Option("--allow-inconclusive", help="End with 0 instead of 3.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's own log as well.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be done, and how it would be undone.")
+    ] = False,
 ) -> None:
     """Run a plan and print the verdict."""
+    if dry_run:
+        from shakedown.cli.dry_run import show_dry_run
+
+        show_dry_run(plan, profile, set_ or [], seed)
+        return
     from shakedown.cli.run import run_plan
 
     run_plan(plan, profile, set_ or [], root, seed, allow_inconclusive=allow_inconclusive, verbose=verbose)
