@@ -23,12 +23,14 @@ def start_program(
     environment: Mapping[str, str],
     output: IO[bytes],
     grace: float = PROCESS_GRACE,
+    piped: bool = False,
 ) -> tuple["subprocess.Popen[bytes]", Intent]:
     """Start a program in a session of its own, with its undo in the journal.
 
     Args:
         environment: its whole environment; our mark is added.
         grace: seconds that it gets to end by itself when it is asked to.
+        piped: its standard input and output are pipes to us; only its errors go to `output`.
 
     A process has no number before it lives: until then its mark is all that the journal can know.
 
@@ -46,9 +48,9 @@ def start_program(
             list(command),
             cwd=cwd,
             env={**environment, PROCESS_MARK: mark},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else output,
+            stderr=output if piped else subprocess.STDOUT,
             start_new_session=True,
         )
     except OSError:

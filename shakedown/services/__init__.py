@@ -4,6 +4,7 @@
 system      `System`: starts, finds and stops all services of a plan
 docker      containers, images, the run's network
 process     programs on this machine
+foreground  the proxy before a process or an outside URL
 handle      what the rest of the program knows of a service
 health      one look at a service
 ports       free ports on this machine

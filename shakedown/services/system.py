@@ -2,8 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +16,12 @@ from shakedown.errors import GuardError, Interrupted, ServiceError
 from shakedown.guard.engine import find_engine
 from shakedown.guard.journal import Journal
 from shakedown.guard.labels import RunLabels
+from shakedown.plan.faults import fronted
 from shakedown.plan.model import Plan
 from shakedown.plan.services import DockerService, ExternalService, Health, ProcessService
 from shakedown.records.observation import Event, ProbeResult
 from shakedown.services.docker import ContainerRunner, RunNetwork
+from shakedown.services.foreground import ForegroundProxy
 from shakedown.services.handle import Address, Handle
 from shakedown.services.health import look
 from shakedown.services.process import ProcessRunner
@@ -51,9 +55,12 @@ class System:
         self.journal = journal
         self._base, self._clock, self._run_dir = base, clock, run_dir
         self._on_event, self._redact = on_event, redact
+        self._proxied = fronted(plan)
         self._network: RunNetwork | None = None
         self._runners: dict[str, ContainerRunner | ProcessRunner] = {}
         self._external: dict[str, Handle] = {}
+        self._fronts: dict[str, ForegroundProxy] = {}
+        self._beside = threading.Lock()  # suites begin at the same time
 
     # ----------------------------------------------------------------------------------------------------- life cycle
     def start(self, stop: threading.Event) -> None:
@@ -116,6 +123,10 @@ class System:
             runner.start(self._network.name)
         elif isinstance(runner, ProcessRunner):
             runner.start(self.environment())
+        if name in self._proxied:
+            handle = runner.handle if runner is not None else self._external[name]
+            log = self._run_dir / "logs" / f"{name}-proxy.log"
+            self._fronts[name] = ForegroundProxy(name, handle.addresses, log, self.journal)
         self._await_health(name, stop)
 
     def _await_health(self, name: str, stop: threading.Event) -> None:
@@ -155,6 +166,12 @@ class System:
             except (GuardError, OSError) as error:
                 problems.append(f"service {runner.handle.name}: {error}")
 
+        for front in self._fronts.values():
+            try:
+                front.stop()
+            except (GuardError, OSError) as error:
+                problems.append(f"the proxy before {front.name}: {error}")
+        self._fronts.clear()
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="services") as pool:
             list(pool.map(end, reversed(self._runners.values())))
         if self._network is not None:
@@ -167,8 +184,11 @@ class System:
     # ------------------------------------------------------------------------------------------------------- look-ups
     @property
     def handles(self) -> dict[str, Handle]:
-        """Every service."""
-        return {**{name: runner.handle for name, runner in self._runners.items()}, **self._external}
+        """Every service; one with a proxy before it has the proxy's addresses."""
+        found = {**{name: runner.handle for name, runner in self._runners.items()}, **self._external}
+        for name, front in self._fronts.items():
+            found[name] = replace(found[name], addresses=front.addresses)
+        return found
 
     def handle(self, name: str) -> Handle:
         """One service."""
@@ -177,6 +197,10 @@ class System:
     def runner(self, name: str) -> ContainerRunner | ProcessRunner | None:
         """What runs a service; None for an external one."""
         return self._runners.get(name)
+
+    def front(self, name: str) -> ForegroundProxy | None:
+        """The proxy in the foreground before a process or an outside URL, where the plan has a fault for one."""
+        return self._fronts.get(name)
 
     @property
     def network(self) -> str | None:
@@ -195,6 +219,40 @@ class System:
             for name, handle in self.handles.items()
             for port, address in handle.addresses.items()
         }
+
+    def inner_environment(self) -> dict[str, str]:
+        """The same for whoever is on the run's network: services under their names and own ports."""
+        own = {
+            f"SHAKEDOWN_{name}_{port}".upper().replace(
+                "-", "_"
+            ): f"{self.handle(name).addresses[port].scheme}://{name}:{number}"
+            for name, service in self.plan.services.items()
+            if self.is_container(name)
+            for port, number in service.ports.items()
+        }
+        return {**self.environment(), **own}
+
+    @contextmanager
+    def beside(self, name: str, service: DockerService) -> Iterator[ContainerRunner]:
+        """One more container on the run's network, for as long as the context lasts.
+
+        Raises:
+            EngineError: no engine answers, or it refuses.
+        """
+        self.client = self.client or find_engine()
+        with self._beside:
+            if self._network is None:
+                self._network = RunNetwork(self.client, self.run, self.labels, self.journal)
+        runner = ContainerRunner(
+            name, service, base=self._base, log=self._run_dir / "logs" / f"{name}.log", client=self.client, run=self.run,
+            labels=self.labels, journal=self.journal, redact=self._redact, say=partial(self._say, name),
+        )  # fmt: skip
+        runner.prepare()
+        try:
+            runner.start(self._network.name)
+            yield runner
+        finally:
+            runner.stop()
 
     def health_of(self, name: str) -> Health | None:
         """How a service's health is seen."""

@@ -24,6 +24,8 @@ import uvloop
 
 import calibration
 import echo
+import endings
+import foreground
 import packets
 import proxy
 import redirects
@@ -31,14 +33,15 @@ import rules
 import toxics
 
 PROTOCOL = 2
-KINDS = {**toxics.KINDS, **packets.KINDS}
+KINDS = {**toxics.KINDS, **endings.KINDS, **packets.KINDS}
 
 
 class Agent:
     """Orders in, answers out."""
 
-    def __init__(self):
-        self.tool = rules.find_tool()
+    def __init__(self, ways=None):
+        self.ways = ways  # in the foreground: what it listens at
+        self.tool = rules.find_tool() if ways is None else None
         self.timed = rules.supports(self.tool, "-m", "time", "--datestop", "2037-01-01T00:00:00")
         self.proxy = proxy.Proxy()
         self.own_cost = None  # of the proxy, once it was measured
@@ -53,7 +56,7 @@ class Agent:
 
     def redirects(self, order):
         """What brings connections to the proxy for the fault of an order."""
-        return redirects.Redirects(self, order)
+        return redirects.Redirects(self, order) if self.ways is None else redirects.NoRules()
 
     def exemption(self):
         """What leaves the proxy's own connections out of a rule; None when nothing does."""
@@ -129,11 +132,15 @@ async def connect(order):
     return {"connected": True, "seconds": time.monotonic() - begun}
 
 
-async def main():
-    agent = Agent()
+async def main(arguments):
+    ways = foreground.Ways(arguments) if arguments else None
+    agent = Agent(ways)
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, ending.set)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, ending.set)
+    if ways is not None:
+        await ways.open(agent.proxy)
     watching = asyncio.create_task(agent.watch_deadlines())
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -142,6 +149,8 @@ async def main():
         while True:
             line = await lines.readline()
             if not line:
+                if ways is not None and ways.alone:
+                    await ending.wait()
                 return
             order = json.loads(line)
             try:
@@ -159,4 +168,4 @@ async def main():
 
 if __name__ == "__main__":
     uvloop.install()
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

@@ -23,7 +23,8 @@ order's `seed`). If so:
 
 A `Stage` gets chunks in order by `feed(data)`, and `end()` when the sender has closed its side; it hands on by
 `self.next(data)` and `self.next_end()`, now or later, changed, cut or not at all. `self.flow.hold(n)` and
-`self.flow.unhold(n)` tell how many bytes wait in it: beyond a limit the sender is not read. Stages whose `layer` is lower
+`self.flow.unhold(n)` tell how many bytes wait in it: beyond a limit the sender is not read; `self.flow.block(self)` and
+`self.flow.unblock(self)` stop the reading and let it go on for a reason of the stage's own. Stages whose `layer` is lower
 stand nearer to the client, in both directions: bytes have layer 0, HTTP has layer 10, so that an answer made by an HTTP
 stage is slowed like any other.
 
@@ -52,7 +53,7 @@ DIAL_WITHIN = 30.0
 HELD_LIMIT = 4 << 20  # bytes held in one direction of a connection before its sender is not read
 HELD_IN_ALL = 48 << 20  # beyond this, every connection gets the little below
 HELD_LITTLE = 64 << 10
-DIALLING, FULL, HELD = 1, 2, 4  # why a side is not read
+DIALLING, FULL, HELD = "dialling", "full", "held"  # why a side is not read; a stage may have its own reason: itself
 
 
 class Stage:
@@ -86,7 +87,7 @@ class Flow:
     def __init__(self, connection, source, sink, name):
         self.connection, self.source, self.sink, self.name = connection, source, sink, name
         self.stages = []  # the first gets the source's bytes
-        self.blocked = 0
+        self.blocked = set()
         self.held = 0
         self.ended = False
         source.flow, source.other = self, sink
@@ -131,6 +132,7 @@ class Flow:
         if stage in self.stages:
             self.stages.remove(stage)
             self.link()
+            self.unblock(stage)
 
     def hold(self, number):
         self.held += number
@@ -142,7 +144,7 @@ class Flow:
     def unhold(self, number):
         self.held -= number
         self.connection.proxy.held -= number
-        if self.blocked & HELD and self.held <= HELD_LITTLE:
+        if HELD in self.blocked and self.held <= HELD_LITTLE:
             self.unblock(HELD)
 
     def block(self, why):
@@ -151,11 +153,11 @@ class Flow:
             transport = self.source.transport
             if transport is not None and not transport.is_closing():
                 transport.pause_reading()
-        self.blocked |= why
+        self.blocked.add(why)
 
     def unblock(self, why):
-        if self.blocked:
-            self.blocked &= ~why
+        if why in self.blocked:
+            self.blocked.discard(why)
             transport = self.source.transport
             if not self.blocked and transport is not None and not transport.is_closing():
                 transport.resume_reading()
@@ -491,6 +493,7 @@ class ProxyFault:
             "connections": self.taken,
             "open": sum(self.tag in connection.faults for connection in self.proxy.open),
             "reset": self.rules.closed,
+            "uncovered": self.rules.uncovered,
             "broken": self.proxy.broken,
             "last_error": self.proxy.last_error,
         }

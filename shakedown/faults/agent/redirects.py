@@ -71,6 +71,14 @@ class Redirects:
             living = ["!", "--tcp-flags", "RST", "RST"]
             family.add("filter", chain, [*match, *living, *away], ["REJECT", "--reject-with", "tcp-reset"])
 
+    def refuse(self, share):
+        """Answer new connections by RST, this share of them."""
+        lot = ["-m", "statistic", "--mode", "random", "--probability", f"{share:.6f}"] if share < 1 else []
+        for one in self.order["connections"]:
+            chain = "INPUT" if one["direction"] == "in" else "OUTPUT"
+            for family, match, away in self.matches(one):
+                family.add("filter", chain, [*match, "--syn", *lot, *away], ["REJECT", "--reject-with", "tcp-reset"])
+
     def matches(self, one):
         """For each port and address: which family's rules, what they match, and how the proxy itself is left out."""
         inward = one["direction"] == "in"
@@ -131,20 +139,20 @@ class Redirects:
 class NoRules:
     """In the foreground every connection comes to the proxy anyway."""
 
-    timed, closed, uncovered = False, 0, ""
+    timed, closed, uncovered, left = False, 0, "", 0
 
     async def start(self, proxy):
-        self.proxy = proxy
+        self.left = 1
 
     def redirect(self):
         pass
 
     def remove(self):
-        pass
+        self.left = 0
 
     def present(self):
-        """What is left of the fault."""
-        return 0
+        """What is left of the fault: as if it were one rule."""
+        return self.left
 
     def packets(self):
         return 0

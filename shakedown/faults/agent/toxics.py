@@ -1,6 +1,5 @@
-"""What a connection through the proxy can suffer, byte by byte. Each is a fault of the agent (see proxy.py)."""
+"""Slower connections: bytes that come later, fewer at a time, in small pieces. Each is a fault of the agent (see proxy.py)."""
 
-import asyncio
 import collections
 import random
 import time
@@ -108,4 +107,153 @@ class Latency(ProxyFault):
         return {**super().stats(), "chunks": self.chunks, "delay": mean, "spread": spread}
 
 
-KINDS = {"latency": Latency}
+class Throttled(Stage):
+    """Hands on piece after piece, as fast as the fault's link carries them."""
+
+    def __init__(self, fault, flow):
+        super().__init__(fault, flow)
+        self.waiting = collections.deque()
+        self.size, self.timer, self.over = 0, None, False
+
+    def feed(self, data):
+        self.flow.hold(len(data))
+        self.size += len(data)
+        self.waiting.append(data)
+        self.fault.came(self.flow.name, len(data))
+        if self.size > self.fault.patience:
+            self.flow.block(self)
+        if self.timer is None:
+            self.send()
+
+    def end(self):
+        self.over = True
+        if self.timer is None:
+            self.next_end()
+
+    def send(self):
+        """Put the next piece on the link."""
+        data = self.waiting.popleft()
+        if len(data) > self.fault.piece:
+            self.waiting.appendleft(data[self.fault.piece :])
+            data = data[: self.fault.piece]
+        wait = self.fault.carried(self.flow.name, len(data)) - time.monotonic()
+        self.piece, self.timer = data, self.flow.connection.proxy.loop.call_later(max(wait, 0.0), self.sent)
+
+    def sent(self):
+        self.timer = None
+        if self.flow.connection.over:
+            return
+        self.pass_on(self.piece)
+        if self.size <= self.fault.patience // 2:
+            self.flow.unblock(self)
+        if self.waiting:
+            self.send()
+        elif self.over:
+            self.next_end()
+
+    def pass_on(self, data):
+        self.flow.unhold(len(data))
+        self.size -= len(data)
+        self.fault.gone(self.flow.name, len(data))
+        self.next(data)
+
+    def release(self):
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+            self.waiting.appendleft(self.piece)
+        while self.waiting:
+            self.pass_on(self.waiting.popleft())
+        if self.over:
+            self.next_end()
+        return True
+
+
+class Bandwidth(ProxyFault):
+    """A link of so many bytes a second in each direction, which all connections of the fault share."""
+
+    TICK = 0.02  # seconds of one piece
+
+    def __init__(self, agent, order):
+        super().__init__(agent, order)
+        self.rate = order["rate"]
+        self.piece = max(int(self.rate * self.TICK), 1)
+        self.patience = max(int(self.rate * 0.25), 2 * self.piece, 4096)  # bytes that wait before the sender does
+        self.free = {"up": 0.0, "down": 0.0}  # when the link is free again
+        self.pending = {"up": 0, "down": 0}
+        self.since = {"up": 0.0, "down": 0.0}
+        self.busy = {"up": 0.0, "down": 0.0}
+        self.bytes = {"up": 0, "down": 0}
+
+    def stages(self, connection):
+        return Throttled(self, connection.up), Throttled(self, connection.down)
+
+    def came(self, way, number):
+        if not self.pending[way]:
+            self.since[way] = time.monotonic()
+            self.free[way] = max(self.free[way], self.since[way])
+        self.pending[way] += number
+
+    def carried(self, way, number):
+        """When the link will have carried so many bytes more. A timer that was late is made up for."""
+        self.free[way] = max(self.free[way], time.monotonic() - self.TICK) + number / self.rate
+        return self.free[way]
+
+    def gone(self, way, number):
+        self.pending[way] -= number
+        if self.active:
+            self.bytes[way] += number
+            if not self.pending[way]:
+                self.busy[way] += time.monotonic() - self.since[way]
+
+    def on_close(self, connection):
+        for flow in (connection.up, connection.down):
+            for stage in flow.stages:
+                if stage.fault is self and stage.size:
+                    self.pending[flow.name] -= stage.size
+                    stage.size = 0
+                    if not self.pending[flow.name]:
+                        self.busy[flow.name] += time.monotonic() - self.since[flow.name]
+
+    def stats(self):
+        now = time.monotonic()
+        busy = {
+            way: seconds + (now - self.since[way] if self.pending[way] and self.active else 0.0)
+            for way, seconds in self.busy.items()
+        }
+        return {**super().stats(), "bytes": self.bytes, "busy": busy}
+
+
+class Sliced(Later):
+    """Small pieces, with a pause before each but the first."""
+
+    def feed(self, data):
+        now = time.monotonic()
+        due = max(self.waiting[-1][0] + self.fault.pause, now) if self.waiting else now
+        self.fault.chunks += 1
+        for begin in range(0, len(data), self.fault.size):
+            self.put(data[begin : begin + self.fault.size], due)
+            due += self.fault.pause
+
+
+class Slicing(ProxyFault):
+    """Bytes arrive in small pieces."""
+
+    def __init__(self, agent, order):
+        super().__init__(agent, order)
+        self.size, self.pause = order["size"], order["pause"]
+        self.chunks, self.pieces, self.bytes = 0, 0, 0
+
+    def stages(self, connection):
+        return Sliced(self, connection.up), Sliced(self, connection.down)
+
+    def passed(self, stage, data, seconds):
+        if self.active:
+            self.pieces += 1
+            self.bytes += len(data)
+
+    def stats(self):
+        return {**super().stats(), "chunks": self.chunks, "pieces": self.pieces, "bytes": self.bytes}
+
+
+KINDS = {"latency": Latency, "bandwidth": Bandwidth, "slicing": Slicing}

@@ -2,8 +2,11 @@
 
 =========  ==================================================
 base       what every fault has in common; what goes together
-service    whole services: kill, stop, pause
-network    the network around a service
+service    whole services: killed, stopped, frozen, replaced …
+network    the network around a service: its connections
+packets    the network around a service: single packets, partitions
+resource   what a service may use: memory, CPU, processes, files, disk
+databases  PostgreSQL and Redis
 =========  ==================================================
 """
 
@@ -12,12 +15,36 @@ from typing import Annotated
 from pydantic import Field
 
 from shakedown.plan.faults.base import FaultModel, OnService, conflict
-from shakedown.plan.faults.network import NetworkLatency, NetworkPartition
-from shakedown.plan.faults.service import ServiceKill, ServicePause, ServiceStop
+from shakedown.plan.faults.databases import DatabaseFault
+from shakedown.plan.faults.network import ConnectionFault, fronted
+from shakedown.plan.faults.packets import (
+    NetworkCorruption,
+    NetworkDelay,
+    NetworkDuplication,
+    NetworkLoss,
+    NetworkPartition,
+    NetworkReordering,
+)  # fmt: skip
+from shakedown.plan.faults.resource import (
+    ResourceCpuHog,
+    ResourceCpuLimit,
+    ResourceDiskFull,
+    ResourceMemoryLimit,
+    ResourceMemoryPressure,
+    ResourceOomKill,
+    ResourceOpenFiles,
+    ResourcePids,
+    ResourceSlowDisk,
+)  # fmt: skip
+from shakedown.plan.faults.service import ServiceFault
 
-__all__ = ["FaultModel", "FaultPlan", "OnService", "conflict"]
+__all__ = ["FaultModel", "FaultPlan", "OnService", "conflict", "fronted"]
 
 FaultPlan = Annotated[
-    ServiceKill | ServiceStop | ServicePause | NetworkLatency | NetworkPartition,
+    ServiceFault | ConnectionFault | NetworkPartition
+    | NetworkLoss | NetworkCorruption | NetworkDuplication | NetworkReordering | NetworkDelay
+    | ResourceMemoryLimit | ResourceMemoryPressure | ResourceOomKill | ResourceCpuLimit | ResourceCpuHog
+    | ResourcePids | ResourceOpenFiles | ResourceDiskFull | ResourceSlowDisk
+    | DatabaseFault,
     Field(discriminator="type"),
 ]
