@@ -4,10 +4,10 @@ import io
 import math
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docker.errors import APIError, NotFound, NullResource
 from docker.types import Ulimit
@@ -65,6 +65,9 @@ class ContainerRunner:
         self._base, self._log, self._client, self._run = base, log, client, run
         self._labels, self._journal, self._redact, self._say = labels, journal, redact, say
         self._intents: list[Intent] = []
+        self._network: str | None = None
+        self._published: dict[str, tuple[str, int]] = {}
+        self._mounts: dict[str, dict[str, str]] = {}
         self._follower: threading.Thread | None = None
         self._gone = threading.Event()
 
@@ -113,34 +116,86 @@ class ContainerRunner:
             self._client.volumes.create(full, labels=self._labels.of(self.handle.name))
             mounts[full] = {"bind": inside, "mode": "rw"}
         self._intents.append(self._journal.intend("container", f"container {name}", ContainerRemove(container=name)))
-        limits = service.limits
         container = self._client.containers.create(
             self.handle.image,
             command=service.command,
             entrypoint=service.entrypoint,
-            user=service.user,
             name=name,
-            hostname=self.handle.name,
-            environment={key: _plain(value) for key, value in service.environment.items()},
-            labels=self._labels.of(self.handle.name),
+            environment=_texts(service.environment),
             ports=published,
             volumes=mounts,
-            tmpfs={path: f"size={size}" for path, size in service.tmpfs.items()},
-            mem_limit=limits.memory,
-            memswap_limit=limits.memory,
-            nano_cpus=int(limits.cpus * 1e9) if limits.cpus else None,
-            pids_limit=limits.pids,
-            ulimits=[Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files)]
-            if limits.open_files
-            else None,
-            restart_policy=None if service.restart == "no" else {"Name": service.restart},
-            network=network,
-            networking_config={network: self._client.api.create_endpoint_config(aliases=[self.handle.name])},
+            labels=self._labels.of(self.handle.name),
+            networking_config=self._endpoint(network, [self.handle.name]),
+            **self._options(network),
         )
         self.handle.container = container.id
-        for inside, outside in service.files.items():
-            self._copy(container, self._base / outside, inside)
+        self._published, self._mounts, self._network = published, mounts, network
+        self._copy_files(container)
         container.start()
+
+    def create_stand_in(
+        self, name: str, *, image: str | None, command: list[str] | str | None, entrypoint: list[str] | None,
+        environment: Mapping[str, object], labels: Mapping[str, str],
+    ) -> "Container":  # fmt: skip
+        """A second container that can run in the service's place: same name in the network, ports, volumes, files, limits.
+
+        It is created and not started; both cannot run at the same time. Whoever asks for it removes it.
+
+        Args:
+            image: None for the service's own; so are `command` and `entrypoint`.
+            environment: the whole of it, without what the image brings.
+            labels: in addition to the service's own.
+
+        Raises:
+            EngineError: the service was never started, or the engine refuses.
+        """
+        if self._network is None:
+            raise EngineError(f"service {self.handle.name} was never started: nothing can stand in for it")
+        service = self.service
+        try:
+            container = self._client.containers.create(
+                image or self.handle.image,
+                command=command if command is not None else service.command,
+                entrypoint=entrypoint if entrypoint is not None else service.entrypoint,
+                name=name,
+                environment=_texts(environment),
+                ports=self._published,
+                volumes=self._mounts,
+                labels={**self._labels.of(self.handle.name), **labels},
+                networking_config=self._endpoint(
+                    self._network, [self.handle.name, self.handle.container_name or self.handle.name]
+                ),
+                **self._options(self._network),
+            )
+            self._copy_files(container)
+        except APIError as error:
+            raise EngineError(f"nothing can stand in for service {self.handle.name}: {error.explanation}") from error
+        return container
+
+    def _endpoint(self, network: str, aliases: list[str]) -> dict[str, Any]:
+        return {network: self._client.api.create_endpoint_config(aliases=aliases)}
+
+    def _options(self, network: str) -> dict[str, Any]:
+        """What every container of the service has."""
+        service, limits = self.service, self.service.limits
+        return {
+            "user": service.user,
+            "hostname": self.handle.name,
+            "tmpfs": {path: f"size={size}" for path, size in service.tmpfs.items()},
+            "mem_limit": limits.memory,
+            "memswap_limit": limits.memory,
+            "nano_cpus": int(limits.cpus * 1e9) if limits.cpus else None,
+            "pids_limit": limits.pids,
+            "ulimits": [Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files)]
+            if limits.open_files
+            else None,
+            "restart_policy": None if service.restart == "no" else {"Name": service.restart},
+            "network": network,
+        }
+
+    def _copy_files(self, container: "Container") -> None:
+        for inside, outside in self.service.files.items():
+            self._copy(container, self._base / outside, inside)
 
     def _port_names(self) -> dict[str, int]:
         names = dict(self.service.ports)
@@ -243,6 +298,10 @@ class ContainerRunner:
             carry_out(intent.undo, self._client)
             self._journal.strike(intent.id)
         self._intents.clear()
+
+
+def _texts(environment: Mapping[str, object]) -> dict[str, str]:
+    return {key: _plain(value) for key, value in environment.items()}
 
 
 def _plain(value: object) -> str:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shakedown.clock import RunClock
-from shakedown.errors import GuardError, Interrupted, ServiceError
+from shakedown.errors import EngineError, GuardError, Interrupted, ServiceError
 from shakedown.guard.engine import find_engine
 from shakedown.guard.journal import Journal
 from shakedown.guard.labels import RunLabels
 from shakedown.plan.faults import fronted
+from shakedown.plan.faults.service import ServiceReplace
 from shakedown.plan.model import Plan
 from shakedown.plan.services import DockerService, ExternalService, Health, ProcessService
 from shakedown.records.observation import Event, ProbeResult
@@ -24,6 +25,7 @@ from shakedown.services.docker import ContainerRunner, RunNetwork
 from shakedown.services.foreground import ForegroundProxy
 from shakedown.services.handle import Address, Handle
 from shakedown.services.health import look
+from shakedown.services.images import require_image
 from shakedown.services.process import ProcessRunner
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class System:
             list(pool.map(ContainerRunner.prepare, unique.values()))
             for runner in containers:
                 runner.prepare()
+            self._have_replacements()
             if containers and self.client is not None:
                 self._network = RunNetwork(self.client, self.run, self.labels, self.journal)
             for wave in self._waves():
@@ -101,6 +104,18 @@ class System:
                     name, service, base=self._base, log=log, client=self.client, run=self.run, labels=self.labels,
                     journal=self.journal, redact=self._redact, say=partial(self._say, name),
                 )  # fmt: skip
+
+    def _have_replacements(self) -> None:
+        """Have the images that experiments put in services' places: a fault is no time to pull one.
+
+        One that cannot be had is told, and its experiment refused; the others can go on.
+        """
+        for fault in (fault for experiment in self.plan.experiments for _, fault in experiment.faults_at()):
+            if isinstance(fault, ServiceReplace) and fault.image is not None and self.client is not None:
+                try:
+                    require_image(self.client, fault.image, partial(self._say, fault.target))
+                except EngineError as error:
+                    self._say(fault.target, str(error))
 
     def _say(self, service: str, text: str) -> None:
         self._on_event(Event(self._clock.now(), "service.progress", service, text))

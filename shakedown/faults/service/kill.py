@@ -1,71 +1,70 @@
-"""service-kill: the main process gets a signal, and the service stays down for the hold time."""
+"""service-kill: the service gets a signal, and stays down for the hold time.
 
-from typing import TypeVar
+What is killed through the engine stays down: the engine takes it as stopped by hand, whatever the restart policy. With
+`crash` the policy applies: the outage is then the restart itself, and where there is no policy the service stays down.
+"""
 
-from shakedown.faults.base import Fault, FaultContext, accepts
-from shakedown.guard.undo import ContainerStart, Undo, carry_out
-from shakedown.plan.faults.service import ServiceKill, ServiceStop
+from shakedown.faults.service.target import State
+from shakedown.faults.service.whole import Downed
+from shakedown.plan.faults.service import ServiceKill
 from shakedown.records.experiment import Proof
+from shakedown.units import format_duration
 
-__all__ = ["Downed", "KillFault"]
-
-P = TypeVar("P", bound=ServiceKill | ServiceStop)
-
-
-class Downed(Fault[P]):
-    """What kill and stop have in common: a container that does not run, and is started again."""
-
-    proof = "the container does not run, and nobody answers at its ports"
-    reversal = "started again"
-
-    def __init__(self, plan: P, context: FaultContext) -> None:
-        super().__init__(plan, context)
-        self._started = ""
-
-    def check(self) -> None:
-        """The container runs; its start time is noted, by which a new start is told from the old one."""
-        self._started = str(self.context.running(self.plan.target).attrs["State"]["StartedAt"])
-
-    def undo(self) -> Undo:
-        """A start; harmless when it runs."""
-        return ContainerStart(container=str(self.context.system.handle(self.plan.target).container))
-
-    def effect(self) -> Proof:
-        """It does not run, and nobody answers at its ports."""
-        state = self.context.container(self.plan.target).attrs["State"]
-        if state["Running"]:
-            return Proof(held=False, evidence=f"the container still runs (process {state['Pid']})")
-        addresses = self.context.system.handle(self.plan.target).addresses
-        answering = [name for name, address in addresses.items() if accepts(address.host, address.port)]
-        if answering:
-            return Proof(held=False, evidence=f"somebody still answers at port {answering[0]}")
-        ports = f", {len(addresses)} ports closed" if addresses else ""
-        return Proof(held=True, evidence=f"container {state['Status']} with exit code {state['ExitCode']}{ports}")
-
-    def revert(self) -> None:
-        """Start it again."""
-        carry_out(self.undo(), self.context.client)
-
-    def gone(self) -> Proof:
-        """It runs, under a new start time."""
-        state = self.context.container(self.plan.target).attrs["State"]
-        if not state["Running"]:
-            return Proof(held=False, evidence=f"the container is {state['Status']}")
-        if state["StartedAt"] == self._started:
-            return Proof(held=True, evidence="the container was never down")
-        return Proof(held=True, evidence=f"the container runs again since {state['StartedAt'][11:23]} UTC")
+__all__ = ["KillFault"]
 
 
 class KillFault(Downed[ServiceKill]):
     """The fault."""
 
-    mechanism = "Docker: signal to the container's first process"
+    mechanism = (
+        "Docker: signal to the container's first process; with `crash` from the host's process namespace, behind the "
+        "engine's back; programs: signal to the whole tree"
+    )
+    docker_mechanism = "Docker: signal to the container's first process; no restart policy applies to that"
+    program_mechanism = "signal to every process of the program's tree"
 
     @property
     def parameters(self) -> str:
         """For the report."""
-        return self.plan.signal
+        return f"{self.plan.signal}, as a crash" if self.plan.crash else self.plan.signal
+
+    def check(self) -> None:
+        """It runs; for a crash, there is a way."""
+        super().check()
+        if self.plan.crash:
+            way = self.target.prepare_crash()
+            policy = self.target.restart_policy
+            self.mechanism = f"{way}; restart policy: {policy}"
 
     def inject(self, deadline: float) -> None:  # noqa: ARG002 - the journal and the watchdog keep this deadline
-        """Send the signal. (The engine does not restart what was killed through it, whatever the restart policy.)."""
-        self.context.running(self.plan.target).kill(signal=self.plan.signal)
+        """Send the signal; returns when the process has ended, or after a while if it does not."""
+        self.target.kill(self.plan.signal, crash=self.plan.crash)
+
+    def _look(self) -> Proof:
+        state = self.target.look()
+        if state.life == self._life and state.status == "running":
+            return Proof(
+                held=False,
+                evidence=f"it still runs after {self.plan.signal}: {state.words}; a container's first process does not "
+                "even feel a signal that it does not handle, except SIGKILL",
+            )
+        if self._restarted(state):
+            outage = self.target.outage() if state.status != "restarting" else None
+            lasted = f", {format_duration(outage)} later" if outage is not None else ""
+            return Proof(
+                held=True,
+                evidence=f"its first process was ended; up again{lasted} by its restart policy "
+                f"`{self.target.restart_policy}`: {state.words}",
+            )
+        return super()._look()
+
+    def _restarted(self, state: State) -> bool:
+        """Whether its restart policy has brought it up again, as is expected of a crash."""
+        return (
+            self.plan.crash
+            and self.target.restart_policy != "no"
+            and (state.status == "restarting" or state.life != self._life)
+        )
+
+    def _early(self, state: State) -> str | None:
+        return None if self._restarted(state) else super()._early(state)

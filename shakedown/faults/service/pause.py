@@ -1,68 +1,52 @@
 """service-pause: every process of the service is frozen; connections stay open and nothing answers."""
 
-import time
-
-from shakedown.faults.base import Fault
-from shakedown.guard.undo import ContainerUnpause, Undo, carry_out
+from shakedown.faults.service.target import State
+from shakedown.faults.service.whole import WholeServiceFault
+from shakedown.guard.undo import Undo
 from shakedown.plan.faults.service import ServicePause
 from shakedown.records.experiment import Proof
 
 __all__ = ["PauseFault"]
 
-ATTEMPTS = 10
 
-
-class PauseFault(Fault[ServicePause]):
+class PauseFault(WholeServiceFault[ServicePause]):
     """The fault."""
 
-    mechanism = "Docker: pause (cgroup freezer)"
-    proof = "freezer state, and no answer to a look at its health"
-    reversal = "thawed"
+    mechanism = "containers: Docker's pause (cgroup freezer); programs: SIGSTOP to the whole tree"
+    docker_mechanism = "Docker: pause (cgroup freezer)"
+    program_mechanism = "SIGSTOP to every process of the program's tree"
+    proof = "every process is frozen, and a look at its health gets no answer"
+    reversal = "thawed (SIGCONT for programs); it runs, in the same life as before"
 
     def check(self) -> None:
-        """The container runs."""
-        self.context.running(self.plan.target)
+        """It runs."""
+        super().check()
+        self.layers = self.target.pause_layers
 
     def undo(self) -> Undo:
         """Thaw it."""
-        return ContainerUnpause(container=str(self.context.system.handle(self.plan.target).container))
+        return self.target.undo_pause()
 
     def inject(self, deadline: float) -> None:  # noqa: ARG002 - the journal and the watchdog keep this deadline
         """Freeze it."""
-        from docker.errors import APIError  # noqa: PLC0415 - see engine.find_engine
+        self.target.pause()
 
-        container = self.context.running(self.plan.target)
-        for _ in range(ATTEMPTS):
-            try:
-                container.pause()
-            except APIError as error:
-                # A cgroup cannot be frozen at once while its processes change; runc gives up early.
-                if "unable to freeze" not in str(error):
-                    raise
-                time.sleep(0.1)
-            else:
-                return
-        container.pause()
-
-    def effect(self) -> Proof:
-        """It is frozen, and a look at its health gets no answer."""
-        state = self.context.container(self.plan.target).attrs["State"]
-        if not state["Paused"]:
-            return Proof(held=False, evidence=f"the container is {state['Status']}, not paused")
-        health = self.context.system.health_of(self.plan.target)
+    def _look(self) -> Proof:
+        state = self.target.look()
+        if state.status != "paused":
+            return Proof(held=False, evidence=f"it is not frozen: {state.words}")
+        health = self.target.health()
         if health is None or health.http is None:
-            return Proof(held=True, evidence="Docker reports every process of the container frozen")
+            return Proof(held=True, evidence=f"every process of it is frozen: {state.words}")
         look = self.context.system.check_health(self.plan.target)
         if look.healthy:
-            return Proof(held=False, evidence="paused, yet its health still answers")
-        return Proof(held=True, evidence=f"every process frozen; its health gives no answer ({look.detail})")
+            return Proof(held=False, evidence=f"{state.words}, yet its health still answers")
+        return Proof(held=True, evidence=f"{state.words}; its health gives no answer ({look.detail})")
 
-    def revert(self) -> None:
-        """Thaw it."""
-        carry_out(self.undo(), self.context.client)
+    def _restore(self) -> None:
+        self.target.resume()
 
-    def gone(self) -> Proof:
-        """It runs."""
-        state = self.context.container(self.plan.target).attrs["State"]
-        running = bool(state["Running"]) and not state["Paused"]
-        return Proof(held=running, evidence=f"the container is {state['Status']}")
+    def _early(self, state: State) -> str | None:
+        if state.life != self._life:
+            return f"somebody restarted the service ({state.words})"
+        return None if state.status == "paused" else f"somebody thawed or ended the service ({state.words})"
