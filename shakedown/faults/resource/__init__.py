@@ -6,6 +6,8 @@ cpu_limit        its CPU limit lowered
 pids             its limit of processes lowered
 memory_pressure  memory held inside its own limits
 cpu_hog          busy processes inside its own limits
+oom_kill         memory beyond the limit, until the kernel kills for it
+disk_full        a tmpfs or volume filled with a file
 limits           what the faults that lower a limit have in common
 helper           what the faults that are processes of ours have in common
 inside           processes of ours inside a container
@@ -19,8 +21,10 @@ from typing import Any
 from shakedown.faults.base import Fault
 from shakedown.faults.resource.cpu_hog import CpuHogFault
 from shakedown.faults.resource.cpu_limit import CpuLimitFault
+from shakedown.faults.resource.disk_full import DiskFullFault
 from shakedown.faults.resource.memory_limit import MemoryLimitFault
 from shakedown.faults.resource.memory_pressure import MemoryPressureFault
+from shakedown.faults.resource.oom_kill import OomKillFault
 from shakedown.faults.resource.pids import PidsFault
 
 __all__ = ["FAULTS"]
@@ -31,4 +35,6 @@ FAULTS: dict[str, type[Fault[Any]]] = {
     "resource-pids": PidsFault,
     "resource-memory-pressure": MemoryPressureFault,
     "resource-cpu-hog": CpuHogFault,
+    "resource-oom-kill": OomKillFault,
+    "resource-disk-full": DiskFullFault,
 }

@@ -106,9 +106,7 @@ def parse_cgroup(files: Mapping[str, str], source: str = "") -> CgroupState:
     memory_stat, cpu_stat = _table(files.get("memory.stat")), _table(files.get("cpu.stat"))
     events = _table(files.get("memory.events"))
     used = _number(files.get("memory.usage_in_bytes", files.get("memory.current")))
-    cache = sum(
-        memory_stat.get(f"total_{name}", memory_stat.get(name, 0)) for name in ("active_file", "inactive_file")
-    )
+    cache = sum(memory_stat.get(f"total_{name}", memory_stat.get(name, 0)) for name in ("active_file", "inactive_file"))
     seconds = cpu_stat.get("usage_usec")
     nanoseconds = _number(files.get("cpuacct.usage"))
     return CgroupState(
@@ -157,7 +155,9 @@ def _from_inside(container: "Container") -> dict[str, str]:
     """The files by a shell inside the container; none where there is no shell, or it cannot be started."""
     from docker.errors import APIError  # noqa: PLC0415 - see guard.engine
 
-    paths = [path for part, names in FILES.items() for name in names for path in (f"{ROOT}/{part}/{name}", f"{ROOT}/{name}")]
+    paths = [
+        path for part, names in FILES.items() for name in names for path in (f"{ROOT}/{part}/{name}", f"{ROOT}/{name}")
+    ]
     try:
         code, output = container.exec_run(["sh", "-c", _CAT, "sh", *paths], user="0", stream=False)
     except APIError:
@@ -175,7 +175,7 @@ def _from_engine(container: "Container") -> CgroupState:
     from docker.errors import APIError  # noqa: PLC0415 - see guard.engine
 
     try:
-        raw: dict[str, Any] = container.stats(stream=False)
+        raw: Any = container.stats(stream=False)
     except APIError as error:
         raise FaultError(f"the limits of {container.name} cannot be read: {error.explanation}") from error
     memory, throttling = raw.get("memory_stats", {}), raw["cpu_stats"].get("throttling_data", {})

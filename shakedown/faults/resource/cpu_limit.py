@@ -48,7 +48,9 @@ class CpuLimitFault(LimitFault[ResourceCpuLimit]):
         """The quota is there, and cuts."""
         at = time.monotonic()
         if now.cpus is None or abs(now.cpus - self.plan.cpus) > 0.05 * self.plan.cpus + 0.01:
-            return Proof(held=False, evidence=f"the kernel's limit is {now.cpus or 'none'}, not {self.plan.cpus:g} CPUs")
+            return Proof(
+                held=False, evidence=f"the kernel's limit is {now.cpus or 'none'}, not {self.plan.cpus:g} CPUs"
+            )
         if self._first is None:  # what it used before the limit was there is not counted
             self._first = (at, now)
         began, first = self._first

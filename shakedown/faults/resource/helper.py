@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from shakedown.errors import FaultError
 from shakedown.faults.base import Fault, FaultContext
@@ -24,7 +24,7 @@ class HelperFault(Fault[P]):
     """Marked processes in the container's own cgroup, which end themselves at the deadline."""
 
     reversal = "our marked processes ended, and no other"
-    needs: tuple[str, ...] = ("a shell in the image, or a file system that can be written",)
+    needs: ClassVar[tuple[str, ...]] = ("a shell in the image, or a file system that can be written",)
     layers: tuple[str, ...] = ("journal", "watchdog", "own deadline")
 
     def __init__(self, plan: P, context: FaultContext) -> None:
@@ -85,16 +85,19 @@ class HelperFault(Fault[P]):
     def revert(self) -> None:
         """End them; if one ended before its time that is told, because the fault was shorter than it seems."""
         proved, self._proved = self._proved, False
-        early = proved and self._ended_early()
+        early = self._ended_early() if proved else ""
         carry_out(self.undo(), self.context.client)
         if early:
-            raise FaultError("a process of ours had ended before its time: somebody, or the kernel, killed it")
+            raise FaultError(f"the fault was shorter than asked: {early}")
 
-    def _ended_early(self) -> bool:
+    def _ended_early(self) -> str:
+        """What ended it before its time; empty: nothing did."""
         container = self.context.container(self.plan.target)
         if self.inside.restarted(container):
-            return True
-        return container.status == "running" and not self.whole(self.inside.processes())
+            return f"the container of `{self.plan.target}` was started anew, or ended"
+        if container.status == "running" and not self.whole(self.inside.processes()):
+            return "a process of ours ended before its time: somebody, or the kernel, killed it"
+        return ""
 
     def gone(self) -> Proof:
         """None of our processes runs."""

@@ -106,7 +106,9 @@ class Inside:
         try:
             image = build_image(self._client, IMAGE, Build(context=str(IMAGE)), lambda _: None)
             source = self._client.containers.create(
-                image, command=["true"], labels={key: value for key, value in self.container.labels.items() if key.startswith("shakedown.")}
+                image,
+                command=["true"],
+                labels={key: value for key, value in self.container.labels.items() if key.startswith("shakedown.")},
             )
             try:
                 archive = b"".join(source.get_archive("/bin/busybox")[0])
@@ -176,11 +178,17 @@ class Inside:
                 )  # fmt: skip
         return found
 
-    def undo(self, *files: str) -> ContainerExec:
-        """What ends our processes and removes files of ours."""
+    def undo(self, *files: str, lasting: bool = False, first: str = "", start: bool = False) -> ContainerExec:
+        """What ends our processes and removes files of ours.
+
+        Args:
+            lasting: the files outlive a restart of the container.
+            first: lines of a script that run before.
+            start: a container that ended is started.
+        """
         return ContainerExec(
-            container=str(self.container.id), command=self.script(_END, *files), user="0", started="" if files else self.started,
-            tool=self._tool,
+            container=str(self.container.id), command=self.script(f"{first}{_END}", *files), user="0",
+            started="" if lasting else self.started, lasting=lasting, start=start, tool=self._tool,
         )  # fmt: skip
 
     def restarted(self, container: "Container") -> bool:

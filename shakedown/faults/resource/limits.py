@@ -1,7 +1,7 @@
 """What the faults that lower a limit have in common: the engine's update, and what the limits were before."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shakedown.errors import FaultError, FaultRefusedError
 from shakedown.faults.base import Fault, FaultContext
@@ -61,7 +61,7 @@ class LimitFault(Fault[P]):
         from docker.errors import APIError  # noqa: PLC0415 - see guard.engine
 
         container = self.context.running(self.plan.target)
-        api = container.client.api  # type: ignore[union-attr]  # the SDK's own update knows only some of the limits
+        api: Any = self.context.client.api  # the SDK's own update knows only some of the limits
         try:
             api._raise_for_status(  # noqa: SLF001
                 api._post_json(api._url("/containers/{0}/update", container.id), data=self._lowered)  # noqa: SLF001

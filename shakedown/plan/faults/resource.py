@@ -194,7 +194,11 @@ class ResourceDiskFull(_OnPart):
         inside = any(self.path == place or self.path.startswith(f"{place}/") for place in places)
         if not inside and self.at_most is None:
             hint = f"give the service `tmpfs: {{{self.path}: 64MB}}`, or the fault `at_most`"
-            yield ("path",), f"`{self.path}` is no tmpfs of `{self.target}`: to fill it is to fill the host's disk", hint
+            yield (
+                ("path",),
+                f"`{self.path}` is no tmpfs of `{self.target}`: to fill it is to fill the host's disk",
+                hint,
+            )
 
 
 class ResourceSlowDisk(_OnPart):

@@ -23,7 +23,14 @@ def start(make_system, python_image, engine):
 
     def start(program: str = WAIT, **limits):
         system = make_system(
-            {"web": {"image": python_image, "entrypoint": ["python3", "-c", program], "ports": {"http": 8000}, "limits": limits}}
+            {
+                "web": {
+                    "image": python_image,
+                    "entrypoint": ["python3", "-c", program],
+                    "ports": {"http": 8000},
+                    "limits": limits,
+                }
+            }
         )
         return system, engine.containers.get(system.handle("web").container)
 
@@ -116,7 +123,9 @@ def test_cpu_hog(start):
     assert len(programs(container)) == 1
 
 
-@pytest.mark.parametrize("plan", [ResourceCpuHog(target="web", workers=2), ResourceMemoryPressure(target="web", size=20 * MB)])
+@pytest.mark.parametrize(
+    "plan", [ResourceCpuHog(target="web", workers=2), ResourceMemoryPressure(target="web", size=20 * MB)]
+)
 def test_it_ends_by_itself(start, plan):
     """Nobody takes it back: at its own deadline every process of it has ended."""
     system, container = start(cpus=0.5)

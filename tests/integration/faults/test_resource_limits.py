@@ -29,7 +29,14 @@ def start(make_system, python_image, engine):
 
     def start(program: str, **limits):
         system = make_system(
-            {"web": {"image": python_image, "entrypoint": ["python3", "-c", program], "ports": {"http": 8000}, "limits": limits}}
+            {
+                "web": {
+                    "image": python_image,
+                    "entrypoint": ["python3", "-c", program],
+                    "ports": {"http": 8000},
+                    "limits": limits,
+                }
+            }
         )
         container = engine.containers.get(system.handle("web").container)
 
@@ -70,7 +77,7 @@ def test_memory_limit_that_nobody_feels(start):
 
 
 def test_memory_limit_below_what_is_held(start):
-    """cgroup v1 cannot lower a limit below what is in use: refused with the reason, and nothing was touched."""
+    """Under cgroup v1 nobody can lower a limit below what is in use: refused with the reason, and nothing was touched."""
     system, look = start(HOLDS)
     before = look("memory/memory.limit_in_bytes")
     record, _ = inject(system, ResourceMemoryLimit(target="web", memory=20 * MB))
@@ -84,7 +91,9 @@ def test_cpu_limit(start, own):
     """0.2 CPUs are asked; the kernel throttles the service meanwhile, and has no such limit afterwards."""
     system, look = start(BURNS, **({"cpus": own} if own else {}))
     before = look("cpu/cpu.cfs_quota_us")
-    record, found = inject(system, ResourceCpuLimit(target="web", cpus=0.2), during=lambda: look("cpu/cpu.cfs_quota_us"))
+    record, found = inject(
+        system, ResourceCpuLimit(target="web", cpus=0.2), during=lambda: look("cpu/cpu.cfs_quota_us")
+    )
     assert record.error is None, record.error
     assert found == ["20000"]
     assert record.effect.held, record.effect
