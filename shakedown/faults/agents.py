@@ -30,6 +30,7 @@ AGENT = Path(__file__).parent / "agent"
 PROTOCOL = 2
 ANSWER_WITHIN = 15.0
 _FRAME = struct.Struct(">BxxxL")
+LOOKS = frozenset({"connect", "echo"})  # orders that any agent beside the target can carry out
 _numbers = itertools.count(1)
 _building = threading.Lock()
 
@@ -71,6 +72,11 @@ class AgentLink:
         self._text = ""  # a line may come in several frames
         self._lines: list[str] = []
         self._serial = itertools.count(1)
+        self.target = target
+        self._beside = (system, container)
+        self._dead = False
+        self._closed = False
+        self._successor: AgentLink | None = None
         try:
             self._begin(system, target, container)
             self.abilities = self._greet()
@@ -109,9 +115,14 @@ class AgentLink:
     def ask(self, do: str, **order: object) -> dict[str, Any]:
         """Give an order and wait for the answer.
 
+        Looks around (a connection, an echo) need nothing of what the agent did before: when it has died, a new one
+        beside the same target answers them.
+
         Raises:
             FaultError: the agent refused, died, or did not answer in time.
         """
+        if self._dead and do in LOOKS and not self._closed:
+            return self._replacement().ask(do, **order)
         number = next(self._serial)
         line = json.dumps({"id": number, "do": do, **order}) + "\n"
         until = time.monotonic() + ANSWER_WITHIN
@@ -123,6 +134,10 @@ class AgentLink:
                     if answer.get("id") == number:
                         break
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+                self._dead = True
+                if do in LOOKS and not self._closed:
+                    return self._replacement().ask(do, **order)
             raise FaultError(f"the agent does not answer: {error}") from error
         if not answer["ok"]:
             raise FaultError(f"the agent refused `{do}`: {answer['error']}")
@@ -148,12 +163,43 @@ class AgentLink:
                     raise OSError(f"the agent broke: {text.strip()[-300:]}")
         return self._lines.pop(0)
 
+    def _replacement(self) -> "AgentLink":
+        system, container = self._beside
+        with self._lock:
+            if self._successor is None:
+                self._successor = AgentLink(system, self._journal, self.target, container)
+            return self._successor
+
+    def lost(self) -> str | None:
+        """Why what it does in the target's namespace has ended before its time; None while it is there."""
+        from docker.errors import APIError, NotFound  # noqa: PLC0415 - see guard.engine
+
+        _, container = self._beside
+        try:
+            state = self._client.containers.get(str(container.id)).attrs["State"]
+        except NotFound:
+            return f"the container of `{self.target}` was removed meanwhile"
+        except APIError as error:
+            return f"the engine does not answer: {error.explanation}"
+        if not state["Running"]:
+            return f"`{self.target}` ended meanwhile, and its network namespace with it"
+        if str(state["StartedAt"]) != self.namespace:
+            return f"`{self.target}` was started anew meanwhile: its old network namespace is gone, with all that was in it"
+        try:
+            self.ask("hello")
+        except FaultError as error:
+            return f"the agent beside `{self.target}` died meanwhile: {error}"
+        return None
+
     def close(self) -> None:
         """Remove the agent.
 
         Raises:
             GuardError: the engine refuses.
         """
+        self._closed = True
+        if self._successor is not None:
+            self._successor.close()
         if self._socket is not None:
             self._socket.close()
         carry_out(self._intent.undo, self._client)
@@ -161,24 +207,39 @@ class AgentLink:
 
 
 class Agents:
-    """The agents of a run."""
+    """The agents of a run, as one fault sees them: it knows which of them this fault asked for."""
 
     def __init__(self, system: System, journal: Journal) -> None:
         self._system = system
         self._journal = journal
         self._lock = threading.Lock()
         self._links: dict[tuple[str, str], AgentLink] = {}
+        self._used: list[AgentLink] = []
+
+    def shared(self) -> "Agents":
+        """The same agents for another fault."""
+        other = Agents(self._system, self._journal)
+        other._lock, other._links = self._lock, self._links
+        return other
+
+    def lost(self) -> str | None:
+        """Why one of the agents that the fault asked for does not do its work any more; None while all of them do."""
+        return next((why for link in self._used if (why := link.lost()) is not None), None)
 
     def beside(self, target: str, container: "Container") -> AgentLink:
-        """The agent in a target's network namespace; started when it is first asked for.
+        """The agent in a target's network namespace; started when it is first asked for, or has died.
 
         Raises:
             FaultError: it cannot be started.
+            GuardError: a dead one cannot be removed.
         """
         key = (str(container.id), str(container.attrs["State"]["StartedAt"]))
         with self._lock:
+            if key in self._links and self._links[key].lost() is not None:
+                self._links.pop(key).close()  # somebody killed it: a new one takes its place
             if key not in self._links:
                 self._links[key] = AgentLink(self._system, self._journal, target, container)
+            self._used.append(self._links[key])
             return self._links[key]
 
     def close(self) -> None:

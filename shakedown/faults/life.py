@@ -162,6 +162,8 @@ def _hold(fault: Fault[Any], record: Injection, hold: float, context: FaultConte
         context.stop.wait(max(min(LOOK_EVERY, until - time.monotonic()), 0.0))
     if record.effect is None:
         record.effect = Proof(held=False, evidence="the fault ended before its effect was looked for")
+    if not context.ending and (lost := _bounded(context.agents.lost, "looking for the agents")) is not None:
+        raise FaultError(f"the fault did not last for its time: {lost}")
 
 
 def _revert(fault: Fault[Any], record: Injection, context: FaultContext, problems: list[str]) -> None:

@@ -225,13 +225,19 @@ class LoadHandle:
             merge_parts(copy, self._total)
         return copy
 
-    def result(self, *, interrupted: bool = False) -> LoadResult:
-        """The load as it stands now; counts of a load under way do not add up yet."""
+    def result(self, *, interrupted: bool = False, until: float | None = None) -> LoadResult:
+        """The load as it stands now; counts of a load under way do not add up yet.
+
+        Args:
+            until: of a load that runs until it is stopped: as if it had been stopped then, seconds since the origin.
+        """
         total = self.snapshot()
         spec = self.spec
         start = self._start - spec.origin
         planned_end = start + spec.duration
         asked_end = self._stopped_at - spec.origin if self._stopped_at is not None else planned_end
+        if until is not None:
+            asked_end = min(asked_end, until)
         end = min(planned_end, max(asked_end, start))
         ends = [worker.end for worker in self._workers if worker.done]
         stopped = any(worker.stopped for worker in self._workers)

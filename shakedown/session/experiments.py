@@ -141,7 +141,7 @@ class FaultBench:
     def _begin(self, planned: Planned, record: ExperimentRecord, context: FaultContext) -> tuple[Fault[Any], Injection]:
         """The fault, with a seed of its own, and its entry in the record."""
         seed = seed_of(self.session.seed, record.name, len(record.injections))
-        fault = build_fault(planned.fault, replace(context, seed=seed))
+        fault = build_fault(planned.fault, replace(context, seed=seed, agents=self._agents.shared()))
         self._faults.append(fault)
         injection = Injection(planned.fault.type, planned.fault.where, fault.parameters, fault.mechanism, fault.layers)
         record.injections.append(injection)
@@ -166,9 +166,7 @@ class FaultBench:
             together = [(one, *self._begin(one, record, context)) for one in group]
             gate = Gate(len(together))
             threads = [
-                threading.Thread(
-                    target=self._live, args=(one, fault, injection, record, context, save, gate), name="fault"
-                )
+                threading.Thread(target=self._live, args=(one, fault, injection, record, save, gate), name="fault")
                 for one, fault, injection in together
             ]
             for one, _, injection in together:
@@ -185,12 +183,12 @@ class FaultBench:
                 return
 
     def _live(
-        self, planned: Planned, fault: Fault[Any], injection: Injection, record: ExperimentRecord, context: FaultContext,
+        self, planned: Planned, fault: Fault[Any], injection: Injection, record: ExperimentRecord,
         save: Callable[[], None], gate: Gate,
     ) -> None:  # fmt: skip
         try:
             run_fault(
-                fault, injection, planned.hold, context, subject=record.name, on_event=self.session.on_event, save=save,
+                fault, injection, planned.hold, fault.context, subject=record.name, on_event=self.session.on_event, save=save,
                 gate=gate,
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - it is told in the record; a thread has nobody to raise it to
@@ -206,8 +204,8 @@ class FaultBench:
             return False
         self._sleep(SETTLED)
         results = look_at_thresholds(
-            self.session, "faults", experiment.expect.during, loads=[self.handle.result()], start=step.applied_at,
-            end=step.revert_asked_at,
+            self.session, "faults", experiment.expect.during, loads=[self.handle.result(until=step.revert_asked_at)],
+            start=step.applied_at, end=step.revert_asked_at,
         )  # fmt: skip
         value = staircase.values[len(record.injections) - 1]
         before = f"held at {staircase.values[len(record.injections) - 2]}, " if len(record.injections) > 1 else ""
