@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from shakedown.faults import network, service
+from shakedown.faults import databases, network, resource, service
 from shakedown.faults.base import Fault, FaultContext
 from shakedown.plan.faults import FaultModel
 
 __all__ = ["FAULTS", "build_fault"]
 
-FAULTS: Mapping[str, type[Fault[Any]]] = MappingProxyType({**service.FAULTS, **network.FAULTS})
+FAULTS: Mapping[str, type[Fault[Any]]] = MappingProxyType(
+    {**service.FAULTS, **network.FAULTS, **databases.FAULTS, **resource.FAULTS}
+)
 
 
 def build_fault(plan: FaultModel, context: FaultContext) -> Fault[Any]:

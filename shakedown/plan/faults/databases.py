@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shakedown.plan.model import Plan
 
 __all__ = [
+    "DatabaseFault",
     "OnPostgres",
     "OnRedis",
     "PostgresHoldConnections",
@@ -242,3 +243,20 @@ class RedisFailover(_WholeServer):
         others = [name for name, service in plan.services.items() if name != self.target and service.kind == "docker"]
         if self.replica not in others:
             yield ("replica",), *no_such("other docker service", self.replica, others)
+
+
+DatabaseFault = (
+    PostgresHoldConnections
+    | PostgresTerminate
+    | PostgresLock
+    | PostgresSlowCommits
+    | PostgresReadOnly
+    | PostgresMaxConnections
+    | RedisMaxmemory
+    | RedisEvict
+    | RedisPause
+    | RedisBlock
+    | RedisKillClients
+    | RedisFlush
+    | RedisFailover
+)
