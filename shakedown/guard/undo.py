@@ -171,12 +171,20 @@ class CommandRun(_Undo):
 
 
 class RulesRemove(_Undo):
-    """Delete the packet rules that carry a tag, inside a container's network namespace."""
+    """Delete the packet rules that carry a tag, inside a container's network namespace.
+
+    Attributes:
+        others: more containers, with the same tag.
+        qdisc: the handle of a queueing discipline of ours (`5d17:`) at the root of interfaces; one with another handle
+            is somebody else's.
+    """
 
     op: Literal["rules-remove"] = "rules-remove"
     container: str
     tag: str
     image: str
+    others: list[str] = []
+    qdisc: str = ""
 
 
 Undo = Annotated[
@@ -195,9 +203,10 @@ Undo = Annotated[
 ]
 
 # Lists every rule whose comment is the tag and deletes it by its own text: nothing else is touched, nothing is flushed.
+# Then the discipline with our handle, if there is one: `del` with a handle fails where the root has another.
 # Ends with 1 when one is left, and with 3 when no table could be looked at.
 _REMOVE_RULES = r"""
-tag="$1"; left=0; looked=0
+tag="$1"; handle="$2"; left=0; looked=0
 ours() { "$1-save" -t "$2" 2>/dev/null | grep '^-A' | sed 's/$/ /' |
          grep -F -e " --comment $tag " -e " --comment \"$tag\" "; }
 for family in iptables ip6tables; do for flavour in legacy nft; do
@@ -210,6 +219,13 @@ for family in iptables ip6tables; do for flavour in legacy nft; do
     ours "$tool" "$table" >/dev/null && left=1
   done
 done; done
+if [ -n "$handle" ]; then
+  for device in $(ip -o link show | sed 's/^[0-9]*: *\([^:@]*\).*/\1/'); do
+    root() { tc qdisc show dev "$device" 2>/dev/null | grep -q "^qdisc [a-z]* $handle root"; }
+    root && tc qdisc del dev "$device" root handle "$handle" 2>/dev/null
+    root && left=1
+  done
+fi
 [ "$looked" = 1 ] || exit 3
 exit "$left"
 """
@@ -231,6 +247,8 @@ def carry_out(undo: Undo, client: "DockerClient | None") -> str:
         return _run(undo)
     if client is None:
         raise GuardError(f"{undo.op} needs a Docker engine, and none answers")
+    if isinstance(undo, RulesRemove) and undo.others:
+        return _remove_rules_of_all(undo, client)
     from docker.errors import APIError, NotFound  # noqa: PLC0415 - see engine.find_engine
 
     try:
@@ -315,7 +333,7 @@ def _remove_rules(undo: RulesRemove, container: "Container", client: "DockerClie
         client.containers.run(
             undo.image,
             entrypoint=["sh", "-c", _REMOVE_RULES, "rules"],
-            command=[undo.tag],
+            command=[undo.tag, undo.qdisc],
             network_mode=f"container:{container.id}",
             cap_add=["NET_ADMIN", "NET_RAW"],
             labels={key: value for key, value in container.labels.items() if key.startswith("shakedown.")},
@@ -333,6 +351,20 @@ def _remove_rules(undo: RulesRemove, container: "Container", client: "DockerClie
             return f"container {container.name} ended: its rules are gone with it"
         raise
     return f"rules tagged {undo.tag} removed from {container.name}"
+
+
+def _remove_rules_of_all(undo: RulesRemove, client: "DockerClient") -> str:
+    """Every container is tried, whatever becomes of the others."""
+    done: list[str] = []
+    failed: list[GuardError] = []
+    for container in (undo.container, *undo.others):
+        try:
+            done.append(carry_out(undo.model_copy(update={"container": container, "others": []}), client))
+        except GuardError as error:
+            failed.append(error)
+    if failed:
+        raise GuardError("; ".join(error.message for error in failed)) from failed[0]
+    return "; ".join(done)
 
 
 def _remove_network(name: str, client: "DockerClient") -> str:

@@ -7,7 +7,6 @@ import struct
 import time
 
 MARK = 0x5D0EC40
-PATIENCE = 2.0  # for one answer
 
 
 def checksum(data):
@@ -18,7 +17,7 @@ def checksum(data):
 
 
 async def measure(order):
-    """Round trips in seconds to `host`, `count` of them at most, those that answered `within` seconds."""
+    """Round trips in seconds to `host`, `count` of them at most, all `within` seconds; each is waited for with `patience`."""
     loop = asyncio.get_running_loop()
     identity = int.from_bytes(os.urandom(2), "big")
     found = []
@@ -35,7 +34,7 @@ async def measure(order):
                 raw.sendto(body, (order["host"], 0))
                 sent += 1
                 while True:  # other echoes come by here as well
-                    left = max(min(until, begun + PATIENCE) - time.monotonic(), 0.001)
+                    left = max(min(until, begun + order["patience"]) - time.monotonic(), 0.001)
                     data = await asyncio.wait_for(loop.sock_recv(raw, 2048), left)
                     kind, _, _, whose, serial = struct.unpack_from("!BBHHH", data, (data[0] & 15) * 4)
                     if (kind, whose, serial) == (0, identity, sent - 1):

@@ -14,6 +14,7 @@ are let alone.
 
 import itertools
 
+import echo
 import netem
 import nfqueue
 import queued
@@ -200,17 +201,23 @@ class Changed(Partition):
     def __init__(self, agent, order):
         super().__init__(agent, order)
         self.kind = order["kind"]
-        self.netem, self.queues, self.handlers = None, {}, {}
+        self.netem, self.queues, self.handlers, self.means = None, {}, {}, {}
         self.last = None
 
     async def start(self):
         for direction in ways(self.order):
-            if self.order["means"][direction] == "netem":
+            self.means[direction] = self.order["means"][direction]
+            if self.means[direction] == "netem" and ground()["foreign"] and self.agent.abilities["queue"]:
+                self.means[direction] = "queue"  # another fault of ours has taken the root since
+            if self.means[direction] == "netem":
                 handle = self.order["handle"]
                 self.netem = netem.Netem(handle, netem.disturbance(self.kind, self.order))
                 self.rules.extra.append(self.netem)
                 self.netem.start()
-                self.aim(direction, self.chance(), ["CLASSIFY", "--set-class", f"{handle:x}:{netem.BAND}"])
+                target = ["CLASSIFY", "--set-class", f"{handle:x}:{netem.BAND}"]
+                self.aim(direction, self.chance(), target)
+                if self.kind == "delay":  # a chain of its own, so that these are not counted with the others
+                    self.rules.add("mangle", "POSTROUTING", ["-m", "mark", "--mark", hex(echo.MARK)], target)
             else:
                 handler = self.handler(self.order)
                 queue = nfqueue.Queue(next(QUEUES), handler.packet)
@@ -237,8 +244,11 @@ class Changed(Partition):
         if self.last is not None:
             return self.last
         figures = super().stats()
+        for direction, means in self.means.items():
+            figures[direction]["means"] = means
         for direction, handler in self.handlers.items():
-            figures[direction].update(handler.figures(), lost=self.queues[direction].lost)
+            queue = self.queues[direction]
+            figures[direction].update(handler.figures(), came=queue.came, lost=queue.lost)
         if self.netem:
             figures["out"]["netem"] = self.netem.figures()
         return figures

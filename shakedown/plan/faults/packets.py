@@ -124,7 +124,8 @@ class NetworkPartition(FaultModel):
         default=[], description="services to cut it off from; default: every other container of the run"
     )
     between: list[list[Name]] = Field(
-        default=[], description="instead of `target`: groups of services; each is cut off from the others: `[[a, b], [c]]`"
+        default=[],
+        description="instead of `target`: groups of services; each is cut off from the others: `[[a, b], [c]]`",
     )
     direction: Direction = Field(
         default="both",
