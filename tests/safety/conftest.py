@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shakedown.faults.agents import agent_image
+from tests.integration.conftest import make_system, pair, web  # noqa: F401 - fixtures
 from tests.safety.world import Bystanders
 
 

@@ -15,7 +15,7 @@ import pytest
 from shakedown.faults.schedule import schedule_of
 from shakedown.plan.experiments import Experiment
 from shakedown.results import Results, Store
-from tests.safety.world import containers, leftovers, orchestrated, tiny_plan
+from tests.safety.world import containers, leftovers, open_faults, orchestrated, tiny_plan, wait_for
 
 pytestmark = [pytest.mark.safety, pytest.mark.integration]
 
@@ -24,16 +24,16 @@ PAUSE = {"type": "service-pause", "target": "other"}
 KILL = {"type": "service-kill", "target": "other"}
 SLOW = {"type": "network-latency", "target": "web", "latency": "50ms"}
 BACK = {"recover_within": "20s"}
-NEMESIS = {"faults": [{"fault": PAUSE}, {"fault": KILL}], "duration": "10s", "hold": [0.8, 1.5], "quiet": [0.5, 1]}
-STAIRS = {"parameter": "latency", "values": ["50ms", "150ms", "900ms", "950ms"], "require": "150ms"}
+NEMESIS = {"faults": [{"fault": PAUSE}, {"fault": KILL}], "duration": "7s", "hold": [0.6, 1], "quiet": [0.4, 0.7]}
+STAIRS = {"parameter": "latency", "values": ["150ms", "900ms", "950ms"], "require": "150ms"}
 EXPERIMENTS: dict[str, dict[str, Any]] = {
     "together": {"faults": [SLOW, PAUSE], "hold": "2s"},
     "one refused": {"faults": [PAUSE, {**PAUSE, "target": "ended"}], "hold": "2s"},
     "sequence": {"sequence": [{"fault": KILL, "hold": 1, "pause": 0.5}, {"fault": PAUSE, "hold": 1.5}]},
     "repeat": {"fault": PAUSE, "hold": "1.2s", "repeat": {"times": 2, "pause": "300ms"}},
-    "staircase": {"fault": SLOW, "hold": "3s", "staircase": STAIRS, "expect": {"during": ["get.p95 < 500ms"]}},
+    "staircase": {"fault": SLOW, "hold": "2.5s", "staircase": STAIRS, "expect": {"during": ["get.p95 < 500ms"]}},
     "too high": {
-        "fault": SLOW, "hold": "3s", "staircase": {**STAIRS, "values": [0.9, 0.95], "require": 0.9},
+        "fault": SLOW, "hold": "2.5s", "staircase": {**STAIRS, "values": [0.9, 0.95], "require": 0.9},
         "expect": {"during": ["get.p95 < 500ms"]},
     },
     "nemesis": {"nemesis": NEMESIS},
@@ -54,6 +54,7 @@ def bench(engine: Any, python_image: str, tmp_path_factory: pytest.TempPathFacto
         for name in EXPERIMENTS:
             assert run.until("begin", 200)["name"] == name
             if name == "aborted":
+                assert wait_for(lambda: open_faults(run.folder), 60)
                 (web,) = [one for one in containers(engine, run.run) if one.labels.get("shakedown.service") == "web"]
                 crowd = ["sh", "-c", "for i in $(seq 60); do sleep 40 & done; wait"]
                 web.exec_run(crowd, detach=True)
@@ -114,7 +115,7 @@ def test_a_repeat_is_the_same_again(bench):
 def test_a_staircase_finds_the_limit(bench):
     """It climbs until the threshold breaks, not beyond, and the limit is in its words; what had to hold did: passed."""
     found = bench["staircase"]
-    assert len(found["injections"]) == 3, found
+    assert len(found["injections"]) == 2, found
     assert whole(found["injections"])
     assert found["limit"].startswith("held at 150ms, broke at latency 900ms: get.p95 < 500ms was ")
     assert found["verdict"] == "passed", bench["reason"]
@@ -135,7 +136,7 @@ def test_a_nemesis_keeps_to_its_schedule(bench):
     injections = bench["nemesis"]["injections"]
     assert [one["fault"] for one in injections] == [one.fault.type for one in planned]
     assert len(injections) >= 3
-    begun = injections[0]["applied"]
+    begun = injections[0]["asked"]
     for one, plan in zip(injections, planned, strict=True):
         assert one["asked"] - begun >= plan.at - 0.1
     for first, second in itertools.pairwise(injections):

@@ -21,6 +21,7 @@ from tests.safety.world import (
     clean_up,
     containers,
     leftovers,
+    open_faults,
     orchestrated,
     tiny_plan,
     wait_for,
@@ -124,11 +125,11 @@ def test_killed(number, engine, python_image, bystanders: Bystanders, tmp_path: 
         if victim == "agent":
             assert wait_for(lambda: containers(engine, run.run, agent=""), 30)
         elif rng.random() < 0.8:  # the others may die before anything was injected
-            assert wait_for(lambda: _open_faults(run), 40)
+            assert wait_for(lambda: open_faults(run.folder), 40)
         instant = rng.uniform(0, longest + 1)
         time.sleep(instant)
         family, watchdog = run.family(), run.watchdog()
-        open_then = _open_faults(run)
+        open_then = open_faults(run.folder)
         record_property("open", len(open_then))
         kill(victim, run, engine, rng)
         if victim == "all":
@@ -154,14 +155,10 @@ def test_killed(number, engine, python_image, bystanders: Bystanders, tmp_path: 
     assert bystanders.look() == before
 
 
-def _open_faults(run: Orchestrator) -> list[Intent]:
-    return [intent for intent in read_journal(run.folder / "journal.jsonl").intents if intent.kind == "fault"]
-
-
 def _after_all(engine: Any, run: Orchestrator) -> None:
     """Nobody is there to undo anything: what the kernel or the agent guards ends by itself, the rest waits for `cleanup`."""
     run.process.wait(10)
-    intents = _open_faults(run)
+    intents = open_faults(run.folder)
     deadline = max((intent.deadline or 0.0 for intent in intents), default=0.0)
     time.sleep(max(deadline + 2 - time.time(), 0.5))
     if all(_by_agent(intent) for intent in intents):

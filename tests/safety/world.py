@@ -15,8 +15,7 @@ from typing import Any
 import psutil
 import yaml
 
-from shakedown.guard.journal import read_journal
-from shakedown.guard.undo import ProcessKill
+from shakedown.guard.journal import Intent, read_journal
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -212,10 +211,6 @@ def orchestrated(plan: Path, root: Path, seed: int = 1) -> Iterator[Orchestrator
         orchestrator.kill()
 
 
-def process_marks(folder: Path) -> list[str]:
-    """The marks of the processes that a run's journal ever named as open."""
-    return [
-        intent.undo.mark
-        for intent in read_journal(folder / "journal.jsonl").intents
-        if isinstance(intent.undo, ProcessKill)
-    ]
+def open_faults(folder: Path) -> list[Intent]:
+    """The faults that a run's journal still has to undo."""
+    return [intent for intent in read_journal(folder / "journal.jsonl").intents if intent.kind == "fault"]
