@@ -15,7 +15,7 @@ from shakedown.errors import FaultError
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-__all__ = ["FILES", "CgroupState", "cgroup_folder", "parse_cgroup", "read_cgroup"]
+__all__ = ["FILES", "CgroupState", "cgroup_folder", "folders_of", "parse_cgroup", "read_cgroup"]
 
 UNLIMITED = 2**60  # v1 writes "no limit" as a number near 2^63
 ROOT = Path("/sys/fs/cgroup")
@@ -86,16 +86,20 @@ def read_cgroup(container: "Container") -> CgroupState:
 def cgroup_folder(pid: int, container: str) -> dict[str, Path]:
     """The folders of a container's cgroups on this machine, by controller (`""` in v2); empty if it runs on another."""
     try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines()
+        return folders_of(Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"), container)
     except OSError:
         return {}
+
+
+def folders_of(text: str, container: str, root: Path = ROOT) -> dict[str, Path]:
+    """The folders that /proc/PID/cgroup names and that are there; those of other containers are not taken."""
     folders: dict[str, Path] = {}
-    for line in lines:
+    for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
         if container not in path:  # another machine's number, or an engine that hides its cgroups
             continue
         for controller in controllers.split(","):
-            folder = ROOT / controller / path.lstrip("/")
+            folder = root / controller / path.lstrip("/")
             if folder.is_dir():
                 folders[controller] = folder
     return folders

@@ -25,17 +25,7 @@ from shakedown.plan.faults.packets import (
     NetworkPartition,
     NetworkReordering,
 )  # fmt: skip
-from shakedown.plan.faults.resource import (
-    ResourceCpuHog,
-    ResourceCpuLimit,
-    ResourceDiskFull,
-    ResourceMemoryLimit,
-    ResourceMemoryPressure,
-    ResourceOomKill,
-    ResourceOpenFiles,
-    ResourcePids,
-    ResourceSlowDisk,
-)  # fmt: skip
+from shakedown.plan.faults.resource import ResourceFault
 from shakedown.plan.faults.service import ServiceFault
 
 __all__ = ["FaultModel", "FaultPlan", "OnService", "conflict", "fronted"]
@@ -43,8 +33,7 @@ __all__ = ["FaultModel", "FaultPlan", "OnService", "conflict", "fronted"]
 FaultPlan = Annotated[
     ServiceFault | ConnectionFault | NetworkPartition
     | NetworkLoss | NetworkCorruption | NetworkDuplication | NetworkReordering | NetworkDelay
-    | ResourceMemoryLimit | ResourceMemoryPressure | ResourceOomKill | ResourceCpuLimit | ResourceCpuHog
-    | ResourcePids | ResourceOpenFiles | ResourceDiskFull | ResourceSlowDisk
+    | ResourceFault
     | DatabaseFault,
     Field(discriminator="type"),
 ]

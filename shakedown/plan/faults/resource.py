@@ -17,6 +17,7 @@ __all__ = [
     "ResourceCpuHog",
     "ResourceCpuLimit",
     "ResourceDiskFull",
+    "ResourceFault",
     "ResourceMemoryLimit",
     "ResourceMemoryPressure",
     "ResourceOomKill",
@@ -208,10 +209,16 @@ class ResourceSlowDisk(_OnPart):
     type: Literal["resource-slow-disk"] = "resource-slow-disk"
     read: Size | None = Field(default=None, ge=4096, description="bytes read each second, at most: 1MB")
     write: Size | None = Field(default=None, ge=4096, description="bytes written each second, at most: 1MB")
-    path: str = Field(default="/", pattern=r"^/", description="a place on that disk inside the container, to try it")
+    path: str = Field(default="/", pattern=r"^/", description="a place inside the container that is on that disk")
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if self.read is None and self.write is None:
             raise ValueError("a slow disk has `read`, `write` or both")
         return self
+
+
+ResourceFault = (
+    ResourceMemoryLimit | ResourceMemoryPressure | ResourceOomKill | ResourceCpuLimit | ResourceCpuHog | ResourcePids
+    | ResourceOpenFiles | ResourceDiskFull | ResourceSlowDisk
+)  # fmt: skip
