@@ -6,6 +6,7 @@ run       `run`: the pipeline, with live progress
 show      `runs`, `report`, `validate`, `schema`
 init      `init`: a first plan, also from OpenAPI, HAR and curl
 machine   `doctor`, `cleanup`
+proxy     `proxy`: the proxy by itself
 console   lines and tables on a terminal and elsewhere
 ========  ==================================================================
 """

@@ -135,6 +135,22 @@ def calibrate(
 
 
 @app.command()
+def proxy(
+    listen: Annotated[str, typer.Option(help="Where it listens: 127.0.0.1:8081.")],
+    to: Annotated[str, typer.Option(help="Where connections are handed on to: host:port.")],
+    fault: Annotated[
+        list[str] | None, typer.Option(help="As in a plan: '{type: network-latency, latency: 200ms}'. May be repeated.")
+    ] = None,
+    for_: Annotated[str, typer.Option("--for", help="How long it stands: 30s, 5m, 1h.")] = "1h",
+    seed: Annotated[int, typer.Option(help="Of what the faults do at random.")] = 0,
+) -> None:
+    """Stand before a service and disturb the connections to it."""
+    from shakedown.cli.proxy import run_proxy
+
+    run_proxy(listen, to, fault or [], for_, seed)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of plans, for editors."""
     from shakedown.cli.show import print_schema

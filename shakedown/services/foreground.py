@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,58 +24,33 @@ from shakedown.guard.undo import Undo, carry_out
 from shakedown.services.handle import Address
 from shakedown.services.ports import free_port
 
-__all__ = ["PROGRAM", "ForegroundProxy"]
+__all__ = ["ForegroundProxy", "ProxyOrders", "proxy_command"]
 
 PROGRAM = Path(__file__).parent.parent / "faults" / "agent" / "agent.py"
 ANSWER_WITHIN = 15.0
 START_WITHIN = 30.0
 
 
-class ForegroundProxy:
-    """One proxy before one service; safe to use from several threads.
+def proxy_command(ways: Sequence[tuple[str, str]]) -> list[str]:
+    """What starts the proxy.
 
-    Attributes:
-        name: of the service.
-        addresses: where the proxy listens, by port name.
-        undo: what ends it, for the journal.
+    Args:
+        ways: pairs of `host:port`: where it listens, and what for.
     """
+    command = [sys.executable, "-B", "-u", str(PROGRAM)]
+    for listen, to in ways:
+        command += ["--listen", listen, "--to", to]
+    return command
 
-    def __init__(self, name: str, to: Mapping[str, Address], log: Path, journal: Journal) -> None:
-        """Start it.
 
-        Raises:
-            ServiceError: it cannot be started.
-        """
-        self.name = name
-        self.addresses = {port: Address("127.0.0.1", free_port(), address.scheme) for port, address in to.items()}
-        self._journal = journal
+class ProxyOrders:
+    """Orders to a proxy whose standard input and output are pipes to us; safe to use from several threads."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", name: str) -> None:
+        self._process, self._name = process, name
         self._lock = threading.Lock()
         self._serial = itertools.count(1)
         self._buffer = b""
-        command = [sys.executable, "-B", "-u", str(PROGRAM)]
-        for port, address in to.items():
-            command += ["--listen", f"127.0.0.1:{self.addresses[port].port}", "--to", f"{address.host}:{address.port}"]
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            try:
-                self._process, self._intent = start_program(
-                    journal, f"proxy before {name}", command, cwd=log.parent, environment=dict(os.environ), output=output,
-                    piped=True,
-                )  # fmt: skip
-            except OSError as error:
-                raise ServiceError(f"the proxy before {name} cannot be started: {error}") from error
-        self.undo: Undo = self._intent.undo
-        try:
-            self.ask("hello")
-        except FaultError as error:
-            self.stop()
-            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-            raise ServiceError(f"the proxy before {name} does not start: {error}", details=tail) from error
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
 
     def ask(self, do: str, **order: object) -> dict[str, Any]:
         """Give an order and wait for the answer.
@@ -95,9 +70,9 @@ class ForegroundProxy:
                     if answer.get("id") == number:
                         break
         except (OSError, ValueError) as error:
-            raise FaultError(f"the proxy before {self.name} does not answer: {error}") from error
+            raise FaultError(f"{self._name} does not answer: {error}") from error
         if not answer["ok"]:
-            raise FaultError(f"the proxy before {self.name} refused `{do}`: {answer['error']}")
+            raise FaultError(f"{self._name} refused `{do}`: {answer['error']}")
         return dict(answer)
 
     def _pipe(self, which: str) -> Any:
@@ -117,16 +92,70 @@ class ForegroundProxy:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
+    def end(self) -> None:
+        """Close its input, which ends it, and give it a moment."""
+        for which in ("stdin", "stdout"):
+            with contextlib.suppress(OSError):  # what was never read by a proxy that died
+                self._pipe(which).close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=2)
+
+
+class ForegroundProxy:
+    """One proxy before one service of a run.
+
+    Attributes:
+        name: of the service.
+        addresses: where the proxy listens, by port name.
+        undo: what ends it, for the journal.
+    """
+
+    def __init__(self, name: str, to: Mapping[str, Address], log: Path, journal: Journal) -> None:
+        """Start it.
+
+        Raises:
+            ServiceError: it cannot be started.
+        """
+        self.name = name
+        self.addresses = {port: Address("127.0.0.1", free_port(), address.scheme) for port, address in to.items()}
+        self._journal = journal
+        command = proxy_command(
+            [
+                (f"127.0.0.1:{self.addresses[port].port}", f"{address.host}:{address.port}")
+                for port, address in to.items()
+            ]
+        )
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            try:
+                self._process, self._intent = start_program(
+                    journal, f"proxy before {name}", command, cwd=log.parent, environment=dict(os.environ), output=output,
+                    piped=True,
+                )  # fmt: skip
+            except OSError as error:
+                raise ServiceError(f"the proxy before {name} cannot be started: {error}") from error
+        self.undo: Undo = self._intent.undo
+        self._orders = ProxyOrders(self._process, f"the proxy before {name}")
+        self.ask = self._orders.ask
+        try:
+            self.ask("hello")
+        except FaultError as error:
+            self.stop()
+            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+            raise ServiceError(f"the proxy before {name} does not start: {error}", details=tail) from error
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
     def stop(self) -> None:
         """End it.
 
         Raises:
             GuardError: it does not end.
         """
-        for which in ("stdin", "stdout"):
-            self._pipe(which).close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=2)
+        self._orders.end()
         carry_out(self._intent.undo, None)
         self._process.wait(timeout=2)
         self._journal.strike(self._intent.id)

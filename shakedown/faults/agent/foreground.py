@@ -23,7 +23,10 @@ class Ways:
         """Listen."""
         through.mark = 0
         for (host, port), target in self.pairs:
-            await through.listen(host, port, "in", to=lambda target=target: target)
+            try:
+                await through.listen(host, port, "in", to=lambda target=target: target)
+            except OSError as error:
+                raise SystemExit(f"cannot listen at {host}:{port}: {error.strerror}")
 
 
 def address(text):

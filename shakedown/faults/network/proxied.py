@@ -30,6 +30,7 @@ class ProxiedFault(NetworkFault[P]):
     """A fault of connections through the proxy; a subclass says its `kind`, its `options`, what it `shows` and what proves it."""
 
     kind: ClassVar[str]
+    kind_in_front: ClassVar[str | None] = None  # where the proxy in the foreground does it differently
     mechanism = f"{REDIRECTED}; open connections reset once. Processes and outside URLs: {IN_FRONT}"
     needs = ("iptables with nat and REDIRECT (containers)",)
 
@@ -83,7 +84,6 @@ class ProxiedFault(NetworkFault[P]):
                     f"no proxy stands before `{self.plan.target}`: nothing that a fault could act on"
                 )
             self.mechanism, self.layers = IN_FRONT, ("journal", "watchdog", "the proxy's deadline")
-            self._connections = [{"direction": "in", "ports": self.plan.ports}]
         try:
             self._own_cost = float(self._ask("calibrate")["p50"])
         except FaultError:  # it costs what it costs; the proof will say that it is not known
@@ -131,18 +131,23 @@ class ProxiedFault(NetworkFault[P]):
         return self._front.undo if self._front is not None else super().undo()
 
     def inject(self, deadline: float) -> None:
-        """Give the order."""
+        """Give the order to whichever proxy it is."""
+        seed = f"{self.context.seed}:{self.plan.target}"
+        if self._front is not None:
+            kind, order = self.order_in_front(seed)
+            self._front.ask("inject", kind=kind, tag=self._tag, deadline=deadline, **order)
+            return
         self.order(
             self.kind, deadline, connections=self._connections, share=self.plan.share, existing=self.plan.existing,
-            seed=f"{self.context.seed}:{self.plan.target}", **self.options(),
+            seed=seed, **self.options(),
         )  # fmt: skip
 
-    def order(self, kind: str, deadline: float, **order: object) -> None:
-        """Give it to whichever proxy it is."""
-        if self._front is None:
-            super().order(kind, deadline, **order)
-        else:
-            self._front.ask("inject", kind=kind, tag=self._tag, deadline=deadline, **order)
+    def order_in_front(self, seed: object) -> tuple[str, dict[str, Any]]:
+        """Kind and order for a proxy that stands before a service, whatever connection comes."""
+        everything = [{"direction": "in", "ports": self.plan.ports}]
+        return self.kind_in_front or self.kind, {
+            "connections": everything, "share": self.plan.share, "seed": str(seed), **self.options()
+        }  # fmt: skip
 
     def stats(self) -> dict[str, Any]:
         """What the proxy counted so far, of this fault."""

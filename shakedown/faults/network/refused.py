@@ -15,6 +15,7 @@ class RefusedFault(ProxiedFault[NetworkRefused]):
     """The fault."""
 
     kind = "refused"
+    kind_in_front = "refused-here"
     mechanism = (
         "iptables REJECT --reject-with tcp-reset of new connections in the target's network namespace. "
         "Processes and outside URLs: the proxy in the foreground resets new connections"
@@ -28,10 +29,6 @@ class RefusedFault(ProxiedFault[NetworkRefused]):
         if self._front is None:
             lot = "; the kernel draws the lot" if self.plan.share < 1 else ""
             self.mechanism = f"iptables REJECT --reject-with tcp-reset in the target's network namespace{lot}"
-
-    def order(self, kind: str, deadline: float, **order: object) -> None:
-        """By the kernel where it can."""
-        super().order(kind if self._front is None else "refused-here", deadline, **order)
 
     def effect(self) -> Proof:
         """Somebody tried and was refused."""

@@ -1,6 +1,9 @@
 """Faults of connections to processes and outside URLs: the proxy in the foreground."""
 
+import signal
+import socket
 import socketserver
+import subprocess
 import sys
 import threading
 import time
@@ -13,6 +16,7 @@ from shakedown.guard import Journal
 from shakedown.plan import load_plan
 from shakedown.plan.faults.network import NetworkDataLimit, NetworkLatency, NetworkRefused
 from shakedown.services import System
+from shakedown.services.ports import free_port
 from tests.integration.faults.echo import PROGRAM, Client, trip
 from tests.integration.faults.harness import inject
 
@@ -139,3 +143,41 @@ def test_a_proxy_that_dies_is_no_pass(fronted, process):
     fault.revert()
     assert not fault.gone().held
     assert trip(system, 1) is None
+
+
+def test_the_proxy_from_the_command_line():
+    """`shakedown proxy`: hands on, slows, and tells at the end what it met; a mistake is one line and a hint."""
+    shakedown = [sys.executable, "-c", "from shakedown.cli import main; main()", "proxy"]
+
+    class Echo(socketserver.StreamRequestHandler):
+        def handle(self):
+            for line in self.rfile:
+                self.wfile.write(line)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        to, port = f"127.0.0.1:{server.server_address[1]}", free_port()
+        ways = ["--listen", f"127.0.0.1:{port}", "--to", to]
+        fault = "{type: network-latency, latency: 200ms}"
+        with subprocess.Popen(
+            [*shakedown, *ways, "--fault", fault, "--for", "60s"], stderr=subprocess.PIPE, text=True
+        ) as running:
+            assert "network-latency 200 ms" in running.stderr.readline()
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+                begun = time.monotonic()
+                client.sendall(b"hello\n")
+                assert client.recv(10) == b"hello\n"
+                assert time.monotonic() - begun >= 0.19
+            running.send_signal(signal.SIGINT)
+            assert "1 connections through the proxy" in running.stderr.read()
+        wrong = subprocess.run(
+            [*shakedown, *ways, "--fault", "{type: network-latency, latency: 0}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        server.shutdown()
+    assert wrong.returncode == 2
+    assert "latency: Input should be greater than 0" in wrong.stderr
+    assert "hint: write --fault" in wrong.stderr
