@@ -26,6 +26,9 @@ bench-load: setup ## our load generator beside others; writes the tables in benc
 bench-leaks: setup ## how often the leak rule is right, on generated series; writes its table in benchmarks/README.md
 	@$(BIN)/python benchmarks/leaks.py
 
+bench-proxy: setup ## the proxy of the faults beside others; writes its table in benchmarks/README.md (2 minutes)
+	@$(BIN)/python benchmarks/proxy.py
+
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
