@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["CpuLimitFault"]
 
 PERIOD = 100_000  # µs; the kernel's own choice
+LOOK_OVER = 1.0  # seconds that are measured: ten periods
+KEPT = 1.3  # of the limit, at most, may be used: a period that had begun is not cut any more
 
 
 class CpuLimitFault(LimitFault[ResourceCpuLimit]):
@@ -51,21 +53,19 @@ class CpuLimitFault(LimitFault[ResourceCpuLimit]):
             return Proof(
                 held=False, evidence=f"the kernel's limit is {now.cpus or 'none'}, not {self.plan.cpus:g} CPUs"
             )
-        if self._first is None:  # what it used before the limit was there is not counted
+        if self._first is None or (now.periods or 0) < (self._first[1].periods or 0):  # or it was started anew
             self._first = (at, now)
-        began, first = self._first
-        throttled = (now.throttled or 0) - (self.before.throttled or 0)
-        periods = (now.periods or 0) - (self.before.periods or 0)
-        used = ((now.cpu_seconds or 0.0) - (first.cpu_seconds or 0.0)) / (at - began) if at > began else 0.0
-        evidence = (
-            f"limit {now.cpus:g} CPUs ({now.source}), throttled in {throttled} of {periods} periods, "
-            f"{used:.2g} CPUs used"
-        )
-        held = throttled > 0
-        return Proof(
-            held=held,
-            evidence=evidence if held else f"{evidence}: the service does not feel it",
-            asked=self.plan.cpus,
-            measured=now.cpus,
-            unit="CPUs",
-        )
+        since, first = self._first
+        if at - since < LOOK_OVER:
+            return Proof(
+                held=False, evidence=f"the limit is {now.cpus:g} CPUs; its use is not yet measured for long enough"
+            )
+        self._first = (at, now)
+        throttled = (now.throttled or 0) - (first.throttled or 0)
+        periods = (now.periods or 0) - (first.periods or 0)
+        used = ((now.cpu_seconds or 0.0) - (first.cpu_seconds or 0.0)) / (at - since)
+        evidence = f"limit {now.cpus:g} CPUs ({now.source}), throttled in {throttled} of {periods} periods, {used:.3g} CPUs used"
+        if not throttled:
+            evidence += ": the service does not feel it"
+        held = throttled > 0 and used <= KEPT * self.plan.cpus
+        return Proof(held=held, evidence=evidence, asked=self.plan.cpus, measured=used, unit="CPUs")

@@ -179,7 +179,7 @@ class Inside:
         return found
 
     def undo(self, *files: str, lasting: bool = False, first: str = "", start: bool = False) -> ContainerExec:
-        """What ends our processes and removes files of ours.
+        """What ends our processes and removes files of ours, the program that was copied in among them.
 
         Args:
             lasting: the files outlive a restart of the container.
@@ -188,7 +188,7 @@ class Inside:
         """
         return ContainerExec(
             container=str(self.container.id), command=self.script(f"{first}{_END}", *files), user="0",
-            started="" if lasting else self.started, lasting=lasting, start=start, tool=self._tool,
+            started="" if lasting or self._tool else self.started, lasting=lasting, start=start, tool=self._tool,
         )  # fmt: skip
 
     def restarted(self, container: "Container") -> bool:

@@ -27,6 +27,8 @@ class LimitFault(Fault[P]):
     def __init__(self, plan: P, context: FaultContext) -> None:
         super().__init__(plan, context)
         self.before = CgroupState()
+        self.counted = CgroupState()  # what had been counted when this life of the container began, or the fault
+        self._started = ""
         self._engine_before: dict[str, int] = {}
         self._lowered: dict[str, int] = {}
         self._restored: dict[str, int] = {}
@@ -46,7 +48,8 @@ class LimitFault(Fault[P]):
     def check(self) -> None:
         """The container runs, and its limits are known."""
         container = self.context.running(self.plan.target)
-        self.before = read_cgroup(container)
+        self.before = self.counted = read_cgroup(container)
+        self._started = str(container.attrs["State"]["StartedAt"])
         self._engine_before = _configured(container)
         self._lowered, self._restored = self.lowered(container)
 
@@ -73,8 +76,16 @@ class LimitFault(Fault[P]):
         """Read back from the kernel, and felt."""
         container = self.context.container(self.plan.target)
         if container.status != "running":
-            return Proof(held=False, evidence=f"the container is {container.status}: nobody feels its limits")
+            return self.ended(container)
+        if (
+            str(container.attrs["State"]["StartedAt"]) != self._started
+        ):  # the limit is still there; the counts began anew
+            self._started, self.counted = str(container.attrs["State"]["StartedAt"]), CgroupState()
         return self.felt(read_cgroup(container))
+
+    def ended(self, container: "Container") -> Proof:
+        """What the limit did to a container that does not run any more."""
+        return Proof(held=False, evidence=f"the container is {container.status}: nobody feels its limits")
 
     def revert(self) -> None:
         """Set it back."""

@@ -54,13 +54,23 @@ class MemoryLimitFault(LimitFault[ResourceMemoryLimit]):
             low, back = {"Memory": low["Memory"]}, {"Memory": back["Memory"]}
         return low, back
 
+    def ended(self, container: "Container") -> Proof:
+        """The kernel may have killed it for the limit."""
+        if container.attrs["State"].get("OOMKilled"):
+            return Proof(
+                held=True,
+                evidence=f"the kernel killed it for the limit: exit code {container.attrs['State']['ExitCode']}",
+                asked=self.plan.memory, measured=int(container.attrs["HostConfig"]["Memory"]), unit="B",
+            )  # fmt: skip
+        return super().ended(container)
+
     def felt(self, now: CgroupState) -> Proof:
         """The limit is there, and the service is near it."""
         limit, used = now.memory_limit, now.memory_used or 0
         if limit is None or abs(limit - self.plan.memory) > PAGES:
             return Proof(held=False, evidence=f"the kernel's limit is {limit or 'none'}, not {self.plan.memory}")
-        hits = (now.memory_hits or 0) - (self.before.memory_hits or 0)
-        kills = (now.oom_kills or 0) - (self.before.oom_kills or 0)
+        hits = (now.memory_hits or 0) - (self.counted.memory_hits or 0)
+        kills = (now.oom_kills or 0) - (self.counted.oom_kills or 0)
         evidence = f"limit {format_size(limit)} ({now.source}), {format_size(used)} in use, met {hits} times"
         if kills:
             evidence += f", {kills} processes killed for it"

@@ -39,7 +39,7 @@ class PidsFault(LimitFault[ResourcePids]):
         asked = self._lowered["PidsLimit"]
         if now.pids_limit != asked:
             return Proof(held=False, evidence=f"the kernel's limit is {now.pids_limit or 'none'}, not {asked}")
-        refused = (now.pids_hits or 0) - (self.before.pids_hits or 0)
+        refused = (now.pids_hits or 0) - (self.counted.pids_hits or 0)
         evidence = f"limit {asked} ({now.source}), {now.pids} processes and threads, {refused} refused"
         held = refused > 0 or (now.pids or 0) >= asked
         return Proof(

@@ -143,12 +143,15 @@ class ResourceCpuHog(_OnPart):
     )
 
 
-class ResourcePids(_OnPart):
+class ResourcePids(OnService):
     """The container's limit of processes and threads is lowered: no new one can be started."""
 
-    part = "pids"
     type: Literal["resource-pids"] = "resource-pids"
     leave: int = Field(default=0, ge=0, le=100_000, description="how many more may be started than there are")
+
+    def claims(self) -> frozenset[str]:
+        """All of the service: nothing that starts a process in it could be done, or taken back, meanwhile."""
+        return frozenset({self.target})
 
 
 class ResourceOpenFiles(_OnPart):

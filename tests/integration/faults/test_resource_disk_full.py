@@ -104,7 +104,9 @@ def test_a_file_on_a_volume_outlives_a_restart_and_its_undo_does_too(start, engi
     """The container restarted in mid-fault: the journal's undo still removes the file."""
     system, container, _ = start(volumes={"store": "/store"})
     free = int(container.exec_run(["df", "-Pk", "/store"]).output.decode().split()[-3]) * 1024
-    fault = build_fault(ResourceDiskFull(target="web", path="/store", leave=free - 3 * MB, at_most=50 * MB), context_of(system))
+    fault = build_fault(
+        ResourceDiskFull(target="web", path="/store", leave=free - 3 * MB, at_most=50 * MB), context_of(system)
+    )
     fault.check()
     undo = fault.undo()
     fault.inject(time.time() + 60)

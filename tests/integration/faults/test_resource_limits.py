@@ -97,6 +97,7 @@ def test_cpu_limit(start, own):
     assert record.error is None, record.error
     assert found == ["20000"]
     assert record.effect.held, record.effect
+    assert record.effect.measured <= 0.26
     assert record.gone.held, record.gone
     assert look("cpu/cpu.cfs_quota_us") == before
 
@@ -121,3 +122,42 @@ def test_pids(start, own):
     assert record.gone.held, record.gone
     assert look("pids/pids.max") == before
     assert int(look("pids/pids.events").split()[1]) > int(refused.split()[1])
+
+
+def test_a_service_that_the_lower_limit_kills(start, engine):
+    """It grows beyond the limit and the kernel kills it: that is the effect, and the limit is set back all the same."""
+    system, _ = start("import time; time.sleep(1.5); held = bytearray(60_000_000); time.sleep(600)", memory=200 * MB)
+    record, _ = inject(system, ResourceMemoryLimit(target="web", memory=40 * MB), hold=4)
+    assert record.error is None, record.error
+    assert record.effect.held, record.effect
+    assert "killed it" in record.effect.evidence
+    assert record.gone.held, record.gone
+    assert engine.containers.get(system.handle("web").container).attrs["HostConfig"]["Memory"] == 200 * MB
+
+
+def test_a_target_restarted_under_a_lower_limit(start, engine):
+    """The limit outlives the restart, and is set back after it."""
+    system, look = start(HOLDS)
+    before = look("memory/memory.limit_in_bytes")
+    container = engine.containers.get(system.handle("web").container)
+    record, _ = inject(
+        system, ResourceMemoryLimit(target="web", memory=48 * MB), hold=4, during=lambda: container.restart(timeout=0)
+    )
+    assert record.error is None, record.error
+    assert record.gone.held, record.gone
+    assert look("memory/memory.limit_in_bytes") == before
+
+
+def test_three_ways_to_look(start, engine):
+    """The kernel's files from outside, from inside, and the engine's statistics tell the same limits."""
+    from shakedown.faults.resource import cgroup
+
+    system, _ = start(IDLE, memory=100 * MB, cpus=0.5, pids=40)
+    container = engine.containers.get(system.handle("web").container)
+    outside = cgroup.read_cgroup(container)
+    inside = cgroup.parse_cgroup(cgroup._from_inside(container))
+    told = cgroup._from_engine(container)
+    assert outside.source == "cgroup"
+    assert outside.limits == inside.limits == told.limits
+    assert outside.limits[1:] == (0.5, 40)
+    assert outside.pids == told.pids == 1

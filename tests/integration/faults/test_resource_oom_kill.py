@@ -2,8 +2,10 @@
 
 import pytest
 
+from shakedown.faults import build_fault
+from shakedown.guard import carry_out
 from shakedown.plan.faults.resource import ResourceOomKill
-from tests.integration.faults.harness import inject
+from tests.integration.faults.harness import context_of, inject
 
 pytestmark = pytest.mark.integration
 
@@ -60,7 +62,7 @@ def test_the_first_process(start):
 
 def test_the_first_process_of_a_service_that_restarts(start):
     """The engine starts it anew by itself: proved by the engine's events, which do not forget."""
-    system, container = start(WAIT, restart="always")
+    system, _ = start(WAIT, restart="always")
     record, _ = inject(system, ResourceOomKill(target="web"), hold=3)
     assert record.error is None, record.error
     assert record.effect.held, record.effect
@@ -83,6 +85,27 @@ def test_the_largest_process(start):
 
 def test_no_limit_to_exceed(make_system, python_image):
     """Without a memory limit it is refused: the kernel would kill anywhere."""
-    system = make_system({"web": {"image": python_image, "entrypoint": ["python3", "-c", WAIT], "ports": {"http": 8000}}})
+    system = make_system(
+        {"web": {"image": python_image, "entrypoint": ["python3", "-c", WAIT], "ports": {"http": 8000}}}
+    )
     record, _ = inject(system, ResourceOomKill(target="web"))
     assert "no memory limit" in record.refused
+
+
+def test_the_undo_of_the_journal(start, engine):
+    """Nobody is killed yet: it sets everybody's standing back; the container has ended: it starts it; twice is as once."""
+    system, container = start(WAIT)
+    fault = build_fault(ResourceOomKill(target="web"), context_of(system))
+    fault.check()
+    undo = fault.undo()
+    container.exec_run(["sh", "-c", "echo 999 > /proc/1/oom_score_adj"])  # what the fault does first
+    assert "undone" in carry_out(undo, engine)
+    assert scores(container) == {"0"}
+    fault.inject(0)
+    container.reload()
+    assert container.status == "exited"
+    assert "started" in carry_out(undo, engine)
+    container.reload()
+    assert container.status == "running"
+    assert "started anew" in carry_out(undo, engine)
+    assert fault.gone().held

@@ -45,7 +45,7 @@ def start(make_system, python_image, engine):
 
 def test_slow_writes(start, engine):
     """2 MB/s are asked: at least 70 and at most 130 % of that get through; the kernel's rules are as before afterwards."""
-    system, container = start(WRITES)
+    system, _ = start(WRITES)
     fault = build_fault(ResourceSlowDisk(target="web", write=2 * MB), context_of(system))
     fault.check()
     before = fault._throttle()

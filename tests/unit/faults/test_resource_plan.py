@@ -116,10 +116,11 @@ def test_open_files_of_a_process():
 def test_what_goes_together():
     """Different resources do; the same one twice, or anything with a kill, does not."""
     parts = [
-        fault("memory-limit", memory="64MB"), fault("cpu-limit", cpus=1), fault("cpu-hog"), fault("pids"),
+        fault("memory-limit", memory="64MB"), fault("cpu-limit", cpus=1), fault("cpu-hog"),
         fault("open-files"), fault("disk-full", path="/data"), fault("disk-full", path="/logs"), fault("slow-disk", read="1MB"),
     ]  # fmt: skip
-    assert [conflict(one, other) for one, other in itertools.combinations(parts, 2)] == [None] * 28
+    assert [conflict(one, other) for one, other in itertools.combinations(parts, 2)] == [None] * 21
     assert conflict(fault("memory-pressure", size=5), parts[0]) == "web:memory"
     assert all(conflict(fault("oom-kill"), part) for part in parts)
-    assert conflict(fault("disk-full", path="/data/"), parts[5])
+    assert all(conflict(fault("pids"), part) for part in parts)
+    assert conflict(fault("disk-full", path="/data/"), parts[4])

@@ -26,7 +26,9 @@ for line in sys.stdin:
 @pytest.fixture
 def program() -> Iterator[subprocess.Popen[str]]:
     """A process of our own, with children on demand."""
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     process.stdin.write("\n")
     process.stdin.flush()
     process.stdout.readline()
