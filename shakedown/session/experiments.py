@@ -48,6 +48,7 @@ class FaultBench:
     warm: tuple[float, float] = (0.0, 0.0)  # from when to when the steady state was learned
     _faults: list[Fault[Any]] = field(default_factory=list)
     _agents: Agents = field(init=False)
+    _patient: bool = True  # whether the steady state is worth waiting for: it came each time
 
     def __post_init__(self) -> None:
         self._agents = Agents(self.session.system, self.session.journal)
@@ -274,10 +275,10 @@ class FaultBench:
 
         A machine's own disturbances pass. Where it did not come once, it is not waited for again.
         """
-        patient = not any(record.refused for record in self.records)
-        until = self.session.clock.now() + (self.stage.steady_within if patient else 0.0)
+        until = self.session.clock.now() + (self.stage.steady_within if self._patient else 0.0)
         while (problem := self._unsteady()) and self._may_come() and self.session.clock.now() < until:
             self._sleep(LOOK_EVERY)
+        self._patient = self._patient and problem is None
         return problem
 
     def _may_come(self) -> bool:

@@ -33,6 +33,7 @@ def service(image: str) -> dict[str, Any]:
     """A container that answers HTTP at port 8000."""
     return {
         "image": image, "entrypoint": ["sh", "-c", f"exec {PAGE}"], "ports": {"http": 8000}, "stop_grace": "1s",
+        "limits": {"memory": "256MB"},
         "health": {"http": "http:/", "within": "60s", "timeout": "1s"},
     }  # fmt: skip
 
