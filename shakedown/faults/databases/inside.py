@@ -83,7 +83,9 @@ class Inside:
         """
         self.started = str(self.context.running(self.service).attrs["State"]["StartedAt"])
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Answer:
+    def run(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, workdir: str | None = None
+    ) -> Answer:
         """Run a program to its end; the program itself, or the script that calls it, bounds its time.
 
         Raises:
@@ -93,7 +95,7 @@ class Inside:
 
         try:
             code, (output, errors) = self.context.container(self.service).exec_run(
-                list(command), user=self.user, environment=dict(environment or {}), demux=True
+                list(command), user=self.user, environment=dict(environment or {}), workdir=workdir, demux=True
             )
         except (APIError, OSError) as error:
             reason = getattr(error, "explanation", None) or error

@@ -1,5 +1,7 @@
 """psql inside a container: credentials are found there, so that none is in a plan, a journal or a log."""
 
+import re
+
 from shakedown.errors import FaultError, FaultRefusedError
 from shakedown.faults.base import FaultContext
 from shakedown.faults.databases.inside import RELEASE, Answer, Inside, Kept
@@ -148,6 +150,4 @@ def literal(text: str) -> str:
 
 def fill(statement: str, **texts: str) -> str:
     """A statement with texts in the place of their `{names}`, as SQL writes them."""
-    for name, text in texts.items():
-        statement = statement.replace(f"{{{name}}}", literal(text))
-    return statement
+    return re.sub(r"\{(\w+)\}", lambda match: literal(texts[match[1]]), statement)

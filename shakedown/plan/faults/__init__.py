@@ -7,6 +7,7 @@ network    the network around a service: its connections
 packets    the network around a service: single packets, partitions
 resource   what a service may use: memory, CPU, processes, files, disk
 databases  PostgreSQL and Redis
+custom     the user's own: commands, or a Python class
 =========  ==================================================
 """
 
@@ -15,6 +16,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shakedown.plan.faults.base import FaultModel, OnService, conflict
+from shakedown.plan.faults.custom import CustomCommand, CustomPython
 from shakedown.plan.faults.databases import DatabaseFault
 from shakedown.plan.faults.network import ConnectionFault, fronted
 from shakedown.plan.faults.packets import (
@@ -34,6 +36,6 @@ FaultPlan = Annotated[
     ServiceFault | ConnectionFault | NetworkPartition
     | NetworkLoss | NetworkCorruption | NetworkDuplication | NetworkReordering | NetworkDelay
     | ResourceFault
-    | DatabaseFault,
+    | DatabaseFault | CustomCommand | CustomPython,
     Field(discriminator="type"),
 ]
