@@ -23,6 +23,7 @@ import time
 import uvloop
 
 import calibration
+import dns
 import echo
 import endings
 import foreground
@@ -33,7 +34,7 @@ import rules
 import toxics
 
 PROTOCOL = 2
-KINDS = {**toxics.KINDS, **endings.KINDS, **packets.KINDS}
+KINDS = {**toxics.KINDS, **endings.KINDS, **packets.KINDS, **dns.KINDS}
 
 
 class Agent:
@@ -80,6 +81,8 @@ class Agent:
             return await connect(order)
         if do == "ground":
             return packets.ground()
+        if do == "look-up":
+            return await dns.resolver_of(self).look_up(order)
         if do == "echo":
             return await echo.measure(order)
         if do == "calibrate":

@@ -5,6 +5,7 @@ base       what every fault has in common; what goes together
 service    whole services: killed, stopped, frozen, replaced …
 network    the network around a service: its connections
 packets    the network around a service: single packets, partitions
+dns        a service's look-ups of names
 resource   what a service may use: memory, CPU, processes, files, disk
 databases  PostgreSQL and Redis
 custom     the user's own: commands, or a Python class
@@ -18,6 +19,7 @@ from pydantic import Field
 from shakedown.plan.faults.base import FaultModel, OnService, conflict
 from shakedown.plan.faults.custom import CustomCommand, CustomPython
 from shakedown.plan.faults.databases import DatabaseFault
+from shakedown.plan.faults.dns import DnsFault
 from shakedown.plan.faults.network import ConnectionFault, fronted
 from shakedown.plan.faults.packets import (
     NetworkCorruption,
@@ -35,6 +37,7 @@ __all__ = ["FaultModel", "FaultPlan", "OnService", "conflict", "fronted"]
 FaultPlan = Annotated[
     ServiceFault | ConnectionFault | NetworkPartition
     | NetworkLoss | NetworkCorruption | NetworkDuplication | NetworkReordering | NetworkDelay
+    | DnsFault
     | ResourceFault
     | DatabaseFault | CustomCommand | CustomPython,
     Field(discriminator="type"),
