@@ -5,6 +5,7 @@ import time
 import pytest
 
 from shakedown.plan.faults.network import NetworkLatency
+from shakedown.services import Address
 from tests.integration.faults.echo import Client, service, trip
 from tests.integration.faults.harness import inject
 
@@ -61,6 +62,23 @@ def test_a_connection_that_was_open_is_reset_once(make_system, python_image):
         assert found[0][0] < 0.15
         assert found[0][1] >= 0.19
         assert old.trip() < 0.15
+
+
+def test_connections_to_the_containers_own_address_are_caught_too(make_system, python_image, engine):
+    """Not by the engine's forwarder but straight to the container: slow, and an old connection sees RST itself."""
+    system = make_system({"echo": service(python_image)})
+    container = engine.containers.get(system.handle("echo").container)
+    address = container.attrs["NetworkSettings"]["Networks"][system.network]["IPAddress"]
+    system.handle("echo").addresses["http"] = Address(address, 7000)
+    with Client(system) as old:
+        old.trip()
+        record, found = inject(
+            system, NetworkLatency(target="echo", latency=0.2, ports=[7000]), 2, lambda: (old.ends(1), trip(system))
+        )
+    assert found[0][0] == "reset"
+    assert found[0][1] >= 0.19
+    assert "1 that were open before reset once" in record.effect.evidence
+    assert record.gone.held
 
 
 def test_a_connection_through_the_proxy_outlives_the_fault(make_system, python_image):
