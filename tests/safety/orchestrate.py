@@ -1,11 +1,23 @@
-"""A run's faults stage without Prefect, for tests that kill it: `orchestrate PLAN ROOT SEED`, lines of JSON on standard output."""
+"""A run's faults stage without Prefect, for tests that kill it: `orchestrate PLAN ROOT SEED [TRANSITION]`, lines of JSON.
+
+At a transition of the journal or of the fault it kills itself: `intended`, `injected`, `proved`, `reverted`, `struck`.
+"""
 
 import json
+import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from shakedown.errors import ExitCode, Interrupted, ShakedownError
+from shakedown.faults.network.latency import LatencyFault
+from shakedown.faults.network.partition import PartitionFault
+from shakedown.faults.service.kill import KillFault
+from shakedown.faults.service.pause import PauseFault
+from shakedown.guard import Journal
+from shakedown.guard.journal import Intent
 from shakedown.session import RunOptions, Session
 from shakedown.session.experiments import bench_of
 from shakedown.verdict import Verdict, combine
@@ -32,9 +44,44 @@ def stage(session: Session) -> list[tuple[Verdict, str]]:
     return bench.judge()
 
 
+def die_at(transition: str) -> None:
+    """From now on, SIGKILL ourselves as soon as the step that ends in this transition has been done."""
+
+    def deadly(step: Callable[..., Any], when: Callable[..., bool]) -> Callable[..., Any]:
+        def run(*arguments: Any, **named: Any) -> Any:
+            outcome = step(*arguments, **named)
+            if when(outcome, *arguments):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return outcome
+
+        return run
+
+    faults: set[str] = set()
+
+    def of_a_fault(intent: Intent, *_: object) -> bool:
+        if intent.kind == "fault":
+            faults.add(intent.id)
+        return transition == "intended" and intent.kind == "fault"
+
+    Journal.intend = deadly(Journal.intend, of_a_fault)  # type: ignore[method-assign]
+    Journal.strike = deadly(  # type: ignore[method-assign]
+        Journal.strike, lambda _, __, intent: transition == "struck" and intent in faults
+    )
+    for fault in {KillFault, PauseFault, LatencyFault, PartitionFault}:
+        for name, end in (("inject", "injected"), ("effect", "proved"), ("revert", "reverted")):
+            kill = transition == end
+            held = name == "effect"
+            step = deadly(
+                getattr(fault, name), lambda outcome, *_, kill=kill, held=held: kill and (not held or outcome.held)
+            )
+            setattr(fault, name, step)
+
+
 def main() -> None:
     """As flows.pipeline does it."""
-    plan, root, seed = sys.argv[1:]
+    plan, root, seed, *transition = sys.argv[1:]
+    if transition:
+        die_at(transition[0])
     session = Session.open(RunOptions(Path(plan), root=Path(root), seed=int(seed)))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: session.stop.set())

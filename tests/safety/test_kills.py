@@ -5,6 +5,7 @@ remains is looked at from outside: through the engine, in the containers' networ
 """
 
 import random
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,27 @@ def test_killed(number, engine, python_image, bystanders: Bystanders, tmp_path: 
             assert "nothing was left behind" in cleaned.stdout, cleaned.stdout
         assert leftovers(engine, run.run, run.folder) == []
         assert wait_for(lambda: not [one for one in (*family, watchdog) if _lives(one)], 20), family
+    assert bystanders.look() == before
+
+
+TRANSITIONS = ("intended", "injected", "proved", "reverted", "struck")
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("transition", TRANSITIONS)
+@pytest.mark.parametrize("name", ["service-pause", "network-partition"])
+def test_killed_at_a_transition(name, transition, engine, python_image, bystanders: Bystanders, tmp_path: Path):
+    """SIGKILL right after each step of a fault's life: everything is taken back, and nothing else touched."""
+    what = {"name": "e", "fault": fault(name, "web"), "hold": "3s", "recover_within": "20s"}
+    plan = tiny_plan(tmp_path, python_image, [what])
+    before = bystanders.look()
+    with orchestrated(plan, tmp_path / "results", die_at=transition) as run:
+        run.until("begin")
+        assert run.process.wait(60) == -signal.SIGKILL
+        assert wait_for(lambda: not leftovers(engine, run.run, run.folder), UNDONE_WITHIN), leftovers(
+            engine, run.run, run.folder
+        )
+        assert "nothing was left behind" in clean_up(tmp_path / "results", run.run).stdout
     assert bystanders.look() == before
 
 

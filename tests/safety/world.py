@@ -67,9 +67,9 @@ def tiny_plan(
 class Orchestrator:
     """A run in a process of its own, and what it says."""
 
-    def __init__(self, plan: Path, root: Path, seed: int = 1) -> None:
+    def __init__(self, plan: Path, root: Path, seed: int = 1, die_at: str = "") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "orchestrate.py"), str(plan), str(root), str(seed)],
+            [sys.executable, str(HERE / "orchestrate.py"), str(plan), str(root), str(seed), *filter(None, [die_at])],
             stdout=subprocess.PIPE, stderr=(root.parent / "stderr.txt").open("w"), text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
@@ -203,9 +203,9 @@ class Bystanders:
 
 
 @contextlib.contextmanager
-def orchestrated(plan: Path, root: Path, seed: int = 1) -> Iterator[Orchestrator]:
+def orchestrated(plan: Path, root: Path, seed: int = 1, die_at: str = "") -> Iterator[Orchestrator]:
     """A run that is ended with the test, whatever happens in it."""
-    orchestrator = Orchestrator(plan, root, seed)
+    orchestrator = Orchestrator(plan, root, seed, die_at)
     try:
         yield orchestrator
     finally:
