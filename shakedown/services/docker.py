@@ -315,6 +315,7 @@ def _after(finished: str, fallback: float | None) -> float | None:
     from datetime import datetime  # noqa: PLC0415 - used here alone
 
     try:
-        return datetime.fromisoformat(finished[:26]).timestamp()
+        ended = datetime.fromisoformat(finished[:26]).timestamp()
     except ValueError:
         return fallback
+    return ended if ended > 0 else fallback  # one that has never ended says so with the year 1

@@ -108,8 +108,12 @@ class ProcessRunner:
         assert isinstance(self._intent.undo, ProcessKill)  # noqa: S101 - for the type checker
         self.handle.created = self._intent.undo.created
 
-    def members(self) -> list[psutil.Process]:
-        """Every process of it that lives: the first, all below it, and what it started that has lost its parent."""
+    def members(self, *, orphans: bool = True) -> list[psutil.Process]:
+        """Every process of it that lives: the first, all below it, and what it started that has lost its parent.
+
+        Args:
+            orphans: look for those too, among all processes of this machine, which takes longer.
+        """
         undo = self._intent.undo if self._intent is not None else None
         if self._process is None or not isinstance(undo, ProcessKill):
             return []
@@ -118,7 +122,8 @@ class ProcessRunner:
             first = psutil.Process(undo.pid)
             if abs(first.create_time() - undo.created) <= SAME_PROCESS:
                 found = [first, *first.children(recursive=True)]
-        found += [member for member in _marked(undo.mark) if member not in found]
+        if orphans:
+            found += [member for member in _marked(undo.mark) if member not in found]
         return [member for member in found if _lives(member)]
 
     def made_of(self) -> tuple[list[str], dict[str, str]]:

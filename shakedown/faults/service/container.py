@@ -21,6 +21,7 @@ CALL_LIMIT = 12.0  # seconds that the engine may take beyond what it was asked t
 REMOTE_LOOK = 0.02
 _LIMITS = (
     "Memory", "MemorySwap", "NanoCpus", "CpuQuota", "CpuPeriod", "CpuShares", "PidsLimit", "BlkioWeight", "CpusetCpus",
+    "Ulimits",
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """A program on this machine as a whole service."""
 
+import contextlib
+import os
 import signal as signals
 import threading
 from collections.abc import Callable, Mapping
@@ -16,6 +18,7 @@ __all__ = ["ProgramTarget"]
 
 ROUNDS = 20  # a tree that starts children faster than they are signalled is given up
 END_WITHIN = 5.0  # after SIGKILL
+_FROZEN = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 class ProgramTarget(Target):
@@ -104,8 +107,8 @@ class ProgramTarget(Target):
 
     def pause(self) -> None:
         """SIGSTOP to everything."""
-        self._signal(signals.SIGSTOP, again=True)
-        wait_for(lambda: self.look().status == "paused", 1.0)
+        sent = self._signal(signals.SIGSTOP, again=True)
+        wait_for(lambda: all(_status(member) in _FROZEN for member in sent), 1.0)
 
     def resume(self) -> None:
         """SIGCONT to everything."""
@@ -122,16 +125,35 @@ class ProgramTarget(Target):
         return ProcessContinue(pid=int(handle.pid or 0), created=float(handle.created or 0.0))
 
     def _signal(self, signal: signals.Signals, *, again: bool = False) -> list[psutil.Process]:
-        """Send a signal to every process, the first one first; with `again` also to those that were started meanwhile."""
-        sent: list[psutil.Process] = []
+        """Send a signal to every process; with `again` also to those that were started meanwhile.
+
+        The first process and all that stayed in its group get it in one call, from which no fork escapes.
+        """
+        handle = self._runner.handle
+        sent = self._runner.members()
+        group = handle.pid if any(member.pid == handle.pid for member in sent) else None
+        others = [member for member in sent if group is None or _group(member) != group]
+        if group is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal)
         for _ in range(ROUNDS):
-            fresh = [member for member in self._runner.members() if member not in sent]
-            for member in fresh:
+            for member in others:
                 _quietly(lambda member=member: member.send_signal(signal))  # type: ignore[misc]
-            sent += fresh
-            if not (fresh and again):
+            if not again:
                 return sent
+            fresh = [member for member in self._runner.members(orphans=False) if member not in sent]
+            if not fresh:
+                return sent
+            sent += fresh
+            others = [member for member in fresh if group is None or _group(member) != group]
         raise FaultError(f"`{self.name}` starts processes faster than they can be signalled")
+
+
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return None
 
 
 def _status(process: psutil.Process) -> str:

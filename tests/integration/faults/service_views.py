@@ -1,17 +1,16 @@
 """What the tests of faults of whole services watch: a client's view, hundreds of times a second, and a program's tree."""
 
 import http.client
+import math
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
-__all__ = ["PROGRAM", "TREE", "Watcher"]
+__all__ = ["Watcher", "box", "gets_through", "program"]
 
-PAGE = ("import http.server as h; "
-        "h.ThreadingHTTPServer(('127.0.0.1', int('{port.http}')), h.SimpleHTTPRequestHandler).serve_forever()")  # fmt: skip
-
-# Answers HTTP with what its environment says; starts a child that writes a line each 50 ms, to be seen living or not.
+# Answers HTTP with what its environment says; starts a child that writes a dot each 50 ms, to be seen living or not.
 _TREE = """
 import http.server, os, subprocess, sys
 class Page(http.server.BaseHTTPRequestHandler):
@@ -19,17 +18,33 @@ class Page(http.server.BaseHTTPRequestHandler):
         body = os.environ.get("GREETING", "none").encode()
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
     def log_message(self, *args): pass
-subprocess.Popen([sys.executable, "-c",
-    "import time\\nwhile True:\\n    open('beats', 'a').write('.')\\n    time.sleep(0.05)"])
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
+subprocess.Popen(["python3", "-c",
+    "import time\\nwhile True:\\n    open('BEATS', 'a').write('.')\\n    time.sleep(0.05)"])
+http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Page).serve_forever()
 """
-TREE = {"process": [sys.executable, "-c", _TREE, "{port.http}"], "ports": {"http": 0}, "environment": {"GREETING": "own"},
-        "health": {"http": "http:/", "timeout": "500ms"}}  # fmt: skip
-PROGRAM = {
-    "process": [sys.executable, "-c", PAGE],
-    "ports": {"http": 0},
-    "health": {"http": "http:/", "timeout": "500ms"},
-}
+_HEALTH = {"http": "http:/", "timeout": "500ms"}
+
+
+def program(beats: Path) -> dict:
+    """A program of two processes on this machine; the child's dots go to `beats`."""
+    code = _TREE.replace("BEATS", str(beats)).replace('"python3"', "sys.executable")
+    return {"process": [sys.executable, "-c", code, "127.0.0.1", "{port.http}"], "ports": {"http": 0},
+            "environment": {"GREETING": "own"}, "health": _HEALTH}  # fmt: skip
+
+
+def box(image: str) -> dict:
+    """The same as a container."""
+    return {"image": image, "entrypoint": ["python3", "-c", _TREE, "", "8000"], "ports": {"http": 8000},
+            "environment": {"GREETING": "own"}, "health": _HEALTH, "stop_grace": "200ms"}  # fmt: skip
+
+
+def gets_through(port: int, within: float = 10.0) -> str | None:
+    """What a client gets at last."""
+    until = time.monotonic() + within
+    with Watcher(port) as watcher:
+        while time.monotonic() < until and not any(answer for _, _, answer in watcher.seen):
+            time.sleep(0.02)
+    return next((answer for _, _, answer in watcher.seen if answer), None)
 
 
 @dataclass
@@ -74,6 +89,10 @@ class Watcher:
     def answers(self, start: float, end: float) -> list[str | None]:
         """What was answered to what was asked within a time."""
         return [answer for begun, ended, answer in self.seen if start <= begun and ended <= end]
+
+    def answered(self, start: float, end: float = math.inf) -> set[str | None]:
+        """The different answers to what was asked within a time; None is no answer."""
+        return set(self.answers(start, end))
 
     def last_answer_before_silence(self, start: float) -> float | None:
         """When the last answer came before the first failure after an instant."""
