@@ -27,6 +27,7 @@ import dns
 import echo
 import endings
 import foreground
+import http_faults
 import packets
 import proxy
 import redirects
@@ -34,7 +35,7 @@ import rules
 import toxics
 
 PROTOCOL = 2
-KINDS = {**toxics.KINDS, **endings.KINDS, **packets.KINDS, **dns.KINDS}
+KINDS = {**toxics.KINDS, **endings.KINDS, **packets.KINDS, **dns.KINDS, **http_faults.KINDS}
 
 
 class Agent:

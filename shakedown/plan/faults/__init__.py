@@ -5,6 +5,7 @@ base       what every fault has in common; what goes together
 service    whole services: killed, stopped, frozen, replaced …
 network    the network around a service: its connections
 packets    the network around a service: single packets, partitions
+http       answers to HTTP requests
 dns        a service's look-ups of names
 resource   what a service may use: memory, CPU, processes, files, disk
 databases  PostgreSQL and Redis
@@ -20,6 +21,7 @@ from shakedown.plan.faults.base import FaultModel, OnService, conflict
 from shakedown.plan.faults.custom import CustomCommand, CustomPython
 from shakedown.plan.faults.databases import DatabaseFault
 from shakedown.plan.faults.dns import DnsFault
+from shakedown.plan.faults.http import HttpFault
 from shakedown.plan.faults.network import ConnectionFault, fronted
 from shakedown.plan.faults.packets import (
     NetworkCorruption,
@@ -37,6 +39,7 @@ __all__ = ["FaultModel", "FaultPlan", "OnService", "conflict", "fronted"]
 FaultPlan = Annotated[
     ServiceFault | ConnectionFault | NetworkPartition
     | NetworkLoss | NetworkCorruption | NetworkDuplication | NetworkReordering | NetworkDelay
+    | HttpFault
     | DnsFault
     | ResourceFault
     | DatabaseFault | CustomCommand | CustomPython,

@@ -1,0 +1,101 @@
+"""What the faults of HTTP answers have in common: the proxy reads HTTP/1, and disturbs the answers to some requests."""
+
+from typing import Any, ClassVar, TypeVar
+
+from shakedown.errors import FaultError
+from shakedown.faults.http.counts import RequestCounts
+from shakedown.faults.network.proxied import IN_FRONT, REDIRECTED, ProxiedFault
+from shakedown.plan.faults.http import OnRequests, glob_pattern
+from shakedown.records.experiment import Proof
+from shakedown.units import format_share
+
+__all__ = ["HttpProxyFault"]
+
+P = TypeVar("P", bound=OnRequests)
+
+
+class HttpProxyFault(ProxiedFault[P]):
+    """A fault of the answers to requests; a subclass says its `act`, the `act_parameters`, and what it `does`."""
+
+    kind = "http"
+    act: ClassVar[str]
+    mechanism = (
+        f"HTTP/1 read in the proxy: {REDIRECTED}; open connections reset once. Processes and outside URLs: {IN_FRONT}"
+    )
+    proof = "requests that matched and answers that were disturbed, counted; what clients were told"
+
+    @property
+    def does(self) -> str:
+        """What happens to an answer, for the report."""
+        raise NotImplementedError
+
+    def act_parameters(self) -> dict[str, Any]:
+        """What the agent's act is given."""
+        return {}
+
+    @property
+    def shows(self) -> str:
+        """For the report: `503 for 30 % of POST /pay`."""
+        plan, which = self.plan, self.plan.chosen or "all requests"
+        if plan.first is not None:
+            which = f"the first {plan.first} of {which}"
+        elif plan.every is not None:
+            which = f"every {plan.every}. of {which}"
+        elif plan.share < 1:
+            which = f"{format_share(plan.share)} of {which}"
+        return f"{self.does} for {which}"
+
+    @property
+    def parameters(self) -> str:
+        """As of every fault of the proxy; but the share is one of requests, and told with them."""
+        return super().parameters.removesuffix(f", {format_share(self.plan.share)} of them")
+
+    def options(self) -> dict[str, Any]:
+        """Which requests, and what happens to their answers."""
+        plan = self.plan
+        choice = {
+            "methods": plan.methods,
+            "path": plan.path_regex or (glob_pattern(plan.path) if plan.path else None),
+            "headers": {name: glob_pattern(value) for name, value in plan.headers.items()},
+            "share": plan.share, "first": plan.first, "every": plan.every,
+        }  # fmt: skip
+        return {"choice": choice, "act": self.act, "parameters": self.act_parameters()}
+
+    def check(self) -> None:
+        """As every fault of the proxy."""
+        super().check()
+        self.mechanism = f"HTTP/1 read in the proxy: {self.mechanism}"
+
+    def met(self, stats: dict[str, Any]) -> str:
+        """Which requests it met, and on which connections."""
+        return f"{RequestCounts.of(stats, self.plan).words()}; {super().met(stats)}"
+
+    def effect(self) -> Proof:
+        """Requests matched, and the answers to those that were chosen were disturbed."""
+        stats = self.stats()
+        counts = RequestCounts.of(stats, self.plan)
+        asked, measured, unit = self.strength(counts)
+        problem = counts.problem() or self.weakness(counts)
+        evidence = f"{problem or 'as asked'}: {self.met(stats)}; {self.own_cost()}"
+        return Proof(held=problem is None, evidence=evidence, asked=asked, measured=measured, unit=unit)
+
+    def strength(self, counts: RequestCounts) -> tuple[float | None, float | None, str]:
+        """How strong it was to be and how strong it was; of a fault without a measure of its own, how many were disturbed."""
+        return counts.asked, counts.measured, counts.unit
+
+    def weakness(self, counts: RequestCounts) -> str | None:  # noqa: ARG002 - subclasses look
+        """What there is to say against its effect, although answers were disturbed."""
+        return None
+
+    def gone(self) -> Proof:
+        """As of every fault of the proxy; and no request is chosen any more."""
+        proof = super().gone()
+        if not proof.held or (self._front is None and self.restarted()):
+            return proof
+        try:
+            active = bool(self.stats()["active"])
+        except FaultError:  # the agent is gone, and the proxy with it
+            return proof
+        return Proof(
+            held=not active, evidence=f"{proof.evidence}; requests are {'still' if active else 'no longer'} disturbed"
+        )
