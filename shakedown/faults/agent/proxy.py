@@ -7,7 +7,7 @@
            ◀──────── stage ◀── stage ◀────
                   flow `down`: what the server sends
 
-Connections arrive by REDIRECT (the agent in a container: at PORT_IN those made to the target, at PORT_OUT those that the
+Connections arrive by REDIRECT (the agent in a container: at one port those made to the target, at another those that the
 target makes) or by listening in the foreground for one server. With no fault on it, a connection's chunks are written
 straight through; no task, no queue. When one side's socket is full, the other side is not read.
 
@@ -45,7 +45,7 @@ import socket
 import struct
 import time
 
-PORT_IN, PORT_OUT = 15999, 15998
+PORTS = {"in": 15999, "out": 15998}  # where redirected connections arrive, unless somebody else is there
 MARK = 0x5D0C  # on the proxy's own connections, so that they are not redirected again
 SO_ORIGINAL_DST = 80
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
@@ -240,6 +240,8 @@ class Connection:
         try:
             taken = self.client.transport.get_extra_info("socket")
             to = self.to() if self.to else original_destination(taken)
+            if self.to is None and to[1] in self.proxy.ports.values():
+                raise OSError("somebody called the proxy itself")
             self.port = to[1]
             other = to[0] if self.direction == "out" else self.client.transport.get_extra_info("peername")[0]
             self.peer = plain(other)
@@ -248,7 +250,8 @@ class Connection:
                     fault.meet(self)
             if self.over:
                 return
-            raw = await asyncio.wait_for(self.proxy.connect(to), DIAL_WITHIN)
+            async with asyncio.timeout(DIAL_WITHIN):
+                raw = await self.proxy.connect(to)
             if self.over:
                 raw.close()
                 return
@@ -347,7 +350,7 @@ class Proxy:
         self.loop = None
         self.mark = MARK
         self.servers = []
-        self.started = False
+        self.ports = {}  # direction: where redirected connections arrive
         self.faults = []
         self.open = {}  # connections, in the order of their coming
         self.connections = self.cut = self.broken = self.held = 0
@@ -355,15 +358,19 @@ class Proxy:
 
     async def start(self):
         """Take redirected connections, on every address of the namespace."""
-        if self.started:
+        if self.ports:
             return
-        self.started = True
-        for port, direction in ((PORT_IN, "in"), (PORT_OUT, "out")):
-            await self.listen("0.0.0.0", port, direction)
+        ports = {}
+        for direction, port in PORTS.items():
             try:
-                await self.listen("::", port, direction)
+                ports[direction] = await self.listen("0.0.0.0", port, direction)
+            except OSError:
+                ports[direction] = await self.listen("0.0.0.0", 0, direction)
+            try:
+                await self.listen("::", ports[direction], direction)
             except OSError:  # a namespace without IPv6
                 pass
+        self.ports = ports
 
     async def listen(self, host, port, direction, to=None):
         """Take connections at an address; to what `to()` says, or to where they were meant to go."""

@@ -4,7 +4,7 @@ import itertools
 import os
 
 import rules
-from proxy import MARK, PORT_IN, PORT_OUT, plain
+from proxy import MARK, plain
 
 AT_ONCE = 40  # connections ended by one call
 OWN_GROUP = 61999  # of the agent's process, where the kernel has no `-m mark`
@@ -60,8 +60,8 @@ class Redirects:
     def redirect(self):
         chosen = [(one["direction"], match) for one in self.order["connections"] for match in self.matches(one)]
         for direction, (family, match, away) in chosen:
-            table, port = ("PREROUTING", PORT_IN) if direction == "in" else ("OUTPUT", PORT_OUT)
-            family.add("nat", table, [*match, *away], ["REDIRECT", "--to-ports", str(port)])
+            chain = "PREROUTING" if direction == "in" else "OUTPUT"
+            family.add("nat", chain, [*match, *away], ["REDIRECT", "--to-ports", str(self.proxy.ports[direction])])
         if self.order.get("existing", "reset") != "reset":
             return
         self.end_open_ones()

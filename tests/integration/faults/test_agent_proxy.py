@@ -220,6 +220,19 @@ async def test_a_server_that_is_not_there():
 
 
 @on_uvloop
+async def test_whoever_calls_the_proxy_itself_is_reset():
+    """A connection that was not redirected leads nowhere, least of all back to the proxy."""
+    agent = Agent()
+    port = await agent.proxy.listen("127.0.0.1", 0, "in")
+    agent.proxy.ports = {"in": port}
+    reader, _ = await asyncio.open_connection("127.0.0.1", port)
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    assert agent.proxy.connections == 1
+    agent.proxy.servers[0].close()
+
+
+@on_uvloop
 async def test_faults_on_one_connection_add_up():
     """Latency, slicing and a limit of bytes at once: later, in pieces, and cut to the byte."""
 

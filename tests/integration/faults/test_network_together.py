@@ -10,7 +10,7 @@ from shakedown.faults.agents import AgentLink
 from shakedown.guard.labels import RUN
 from shakedown.plan.faults.network import NetworkDataLimit, NetworkLatency
 from tests.integration.faults.echo import PROGRAM, Client, service, trip
-from tests.integration.faults.harness import context_of
+from tests.integration.faults.harness import context_of, inject
 
 pytestmark = pytest.mark.integration
 
@@ -76,6 +76,17 @@ def test_a_load_of_connections_meets_a_fault_that_comes_and_goes(make_system, py
     assert wrong == []
     assert fault.stats()["broken"] == 0
     context.agents.close()
+
+
+def test_a_target_that_listens_where_the_proxy_would(make_system, python_image):
+    """The proxy takes another port, and the fault works."""
+    program = service(python_image)
+    program["entrypoint"][-1] = PROGRAM.replace("7000", "15999")
+    system = make_system({"echo": {**program, "ports": {"http": 15999, "told": 7001}}})
+    record, found = inject(system, NetworkLatency(target="echo", latency=0.2), 1.5, lambda: trip(system))
+    assert record.effect.held, record.effect
+    assert found[0] >= 0.19
+    assert trip(system) < 0.15
 
 
 def test_connections_over_ipv6_are_caught(make_system, python_image, engine, run_name):
