@@ -80,6 +80,11 @@ class Watchdog:
             raise GuardError(f"the watchdog cannot be started: {starter.stderr.strip()}")
         return cls(writing)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the other side still takes our beats, as of the last one; once it does not, it never will again."""
+        return self._thread.is_alive() or self._closed.is_set()
+
     def close(self) -> None:
         """An orderly end: nothing is to be undone any more."""
         if self._closed.is_set():

@@ -13,6 +13,7 @@ from shakedown.analysis.slots import SLOT
 from shakedown.errors import GuardError, PlanError, PlanProblem
 from shakedown.faults import Fault, FaultContext, Gate, Planned, build_fault, run_fault, schedule_of, seed_of
 from shakedown.faults.agents import Agents
+from shakedown.guard import Watchdog
 from shakedown.load import LoadHandle
 from shakedown.observe import whole_machine
 from shakedown.plan.abort import Condition, parse_condition
@@ -126,7 +127,7 @@ class FaultBench:
             self._sleep(self.stage.pause)
         context = FaultContext(session.system, session.journal, session.clock, session.stop, self._agents, session.seed)
         planned = schedule_of(experiment, session.seed)
-        if problem := self._await_steady() or self._unwatched(experiment):
+        if problem := self._await_steady() or self._unwatched(experiment) or self._unguarded():
             self._begin(planned[0], record, context)[1].refused = problem
             save()
             session.say("fault", record.name, f"not injected: {problem}")
@@ -262,6 +263,19 @@ class FaultBench:
             self._sleep(LOOK_EVERY)
         met = next((one for one in conditions if self._met(one)), None)
         return f"`{met.text}` is so before anything was injected" if met is not None else None
+
+    def _unguarded(self) -> str | None:
+        """Why there is nobody who would take a fault back if this process died; a watchdog that died is replaced."""
+        session = self.session
+        if session.watchdog.alive:
+            return None
+        session.watchdog.close()
+        try:
+            session.watchdog = Watchdog.start(session.run_dir, session.run_id)
+        except GuardError as error:
+            return f"the watchdog died: {error}"
+        session.say("warning", "", "the watchdog died; another one was started")
+        return None
 
     def _met(self, condition: Condition) -> bool:
         latest = self.session.latest.get((condition.subject, condition.series))

@@ -25,16 +25,16 @@ KILL = {"type": "service-kill", "target": "other"}
 SLOW = {"type": "network-latency", "target": "web", "latency": "50ms"}
 BACK = {"recover_within": "20s"}
 NEMESIS = {"faults": [{"fault": PAUSE}, {"fault": KILL}], "duration": "7s", "hold": [0.6, 1], "quiet": [0.4, 0.7]}
-STAIRS = {"parameter": "latency", "values": ["150ms", "900ms", "950ms"], "require": "150ms"}
+STAIRS = {"parameter": "latency", "values": ["150ms", "1700ms", "1800ms"], "require": "150ms"}
 EXPERIMENTS: dict[str, dict[str, Any]] = {
     "together": {"faults": [SLOW, PAUSE], "hold": "2s"},
     "one refused": {"faults": [PAUSE, {**PAUSE, "target": "ended"}], "hold": "2s"},
     "sequence": {"sequence": [{"fault": KILL, "hold": 1, "pause": 0.5}, {"fault": PAUSE, "hold": 1.5}]},
     "repeat": {"fault": PAUSE, "hold": "1.2s", "repeat": {"times": 2, "pause": "300ms"}},
-    "staircase": {"fault": SLOW, "hold": "2.5s", "staircase": STAIRS, "expect": {"during": ["get.p95 < 500ms"]}},
+    "staircase": {"fault": SLOW, "hold": "2.5s", "staircase": STAIRS, "expect": {"during": ["get.p95 < 1200ms"]}},
     "too high": {
-        "fault": SLOW, "hold": "2.5s", "staircase": {**STAIRS, "values": [0.9, 0.95], "require": 0.9},
-        "expect": {"during": ["get.p95 < 500ms"]},
+        "fault": SLOW, "hold": "2.5s", "staircase": {**STAIRS, "values": [1.7, 1.8], "require": 1.7},
+        "expect": {"during": ["get.p95 < 1200ms"]},
     },
     "nemesis": {"nemesis": NEMESIS},
     "aborted": {"faults": [PAUSE, SLOW], "hold": "30s", "abort_if": ["web.pids > 30"]},
@@ -117,7 +117,7 @@ def test_a_staircase_finds_the_limit(bench):
     found = bench["staircase"]
     assert len(found["injections"]) == 2, found
     assert whole(found["injections"])
-    assert found["limit"].startswith("held at 150ms, broke at latency 900ms: get.p95 < 500ms was ")
+    assert found["limit"].startswith("held at 150ms, broke at latency 1700ms: get.p95 < 1200ms was ")
     assert found["verdict"] == "passed", bench["reason"]
 
 
@@ -125,7 +125,7 @@ def test_a_staircase_that_breaks_too_early_fails(bench):
     """The value of `require` did not hold."""
     found = bench["too high"]
     assert len(found["injections"]) == 1
-    assert found["limit"].startswith("broke at latency 0.9: get.p95 < 500ms was ")
+    assert found["limit"].startswith("broke at latency 1.7: get.p95 < 1200ms was ")
     assert found["verdict"] == "failed"
 
 
