@@ -71,11 +71,9 @@ class OnConnections(OnNetwork):
 
     def claims(self) -> frozenset[str]:
         """Faults of one type go together where they differ in direction or peers."""
-        ways = ("in", "out") if self.direction == "both" else (self.direction,)
-        base = f"{self.target}:{self.type}"
-        return frozenset(
-            f"{base}:{way}:{peer}" if peer else f"{base}:{way}" for way in ways for peer in self.peers or [""]
-        )
+        names = {"in": [self.type], "out": [f"{self.type} (out)"], "both": [self.type, f"{self.type} (out)"]}
+        bases = [f"{self.target}:{name}" for name in names[self.direction]]
+        return frozenset(f"{base}:{peer}" if peer else base for base in bases for peer in self.peers or [""])
 
     def problems(self, plan: "Plan") -> Iterator[FaultProblem]:
         """The peers are there, and there are connections that the proxy can see."""
