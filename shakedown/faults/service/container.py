@@ -79,7 +79,7 @@ class ContainerTarget(Target):
         ]
 
     # ------------------------------------------------------------------------------------------------ what is done to it
-    def kill(self, signal: str, *, crash: bool = False) -> None:
+    def kill(self, signal: str, *, crash: bool = False) -> bool:
         """Through the engine, or behind its back."""
         container = self.context.running(self.name)
         ended = self._watch(container)
@@ -89,8 +89,9 @@ class ContainerTarget(Target):
             self._call = Call("the kill", lambda: self._crash(container, signal))
         else:
             self._call = Call("docker kill", lambda: container.kill(signal=signal))
-        wait_for(ended, PATIENCE, self._call)
+        over = wait_for(ended, PATIENCE, self._call)
         self._call.check()
+        return over
 
     def _crash(self, container: "Container", signal: str) -> None:
         if self._crasher is not None:

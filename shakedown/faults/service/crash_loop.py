@@ -36,7 +36,10 @@ class CrashLoopFault(WholeServiceFault[ServiceCrashLoop]):
     docker_mechanism = "Docker: SIGKILL to the container's first process, and a start by us"
     program_mechanism = "SIGKILL to the program's whole tree, and a start by us"
     proof = "killed at least twice, up in another life between"
-    reversal = "no more kills, and started; it runs, with image, environment and limits as before"
+    reversal = (
+        "no more kills, and started (a program by its run alone, and ended with it); it runs, with image, environment and "
+        "limits as before"
+    )
 
     def __init__(self, plan: ServiceCrashLoop, context: FaultContext) -> None:
         super().__init__(plan, context)
@@ -68,7 +71,8 @@ class CrashLoopFault(WholeServiceFault[ServiceCrashLoop]):
 
     def _kill(self) -> None:
         self._lives.add(self.target.look().life)
-        self.target.kill("SIGKILL", crash=self._by_engine)
+        if not self.target.kill("SIGKILL", crash=self._by_engine):
+            raise FaultError("it does not end although it was killed")
         self._kills += 1
 
     def _loop(self, deadline: float) -> None:

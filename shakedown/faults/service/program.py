@@ -11,7 +11,7 @@ import psutil
 from shakedown.errors import FaultError, FaultRefusedError
 from shakedown.faults.base import FaultContext
 from shakedown.faults.service.target import PATIENCE, State, Target, wait_for
-from shakedown.guard.undo import ProcessContinue, Undo, carry_out
+from shakedown.guard.undo import PROCESS_MARK, ProcessContinue, Undo, carry_out
 from shakedown.services.process import ProcessRunner
 
 __all__ = ["ProgramTarget"]
@@ -77,6 +77,8 @@ class ProgramTarget(Target):
             has = psutil.Process(self._runner.handle.pid).environ()
         except psutil.Error:
             return []
+        if PROCESS_MARK not in has:  # it has written its title over its environment, as servers do: nothing can be told
+            return []
         return [
             key
             for key, value in asked.items()
@@ -84,10 +86,10 @@ class ProgramTarget(Target):
         ]
 
     # ------------------------------------------------------------------------------------------------ what is done to it
-    def kill(self, signal: str, *, crash: bool = False) -> None:  # noqa: ARG002 - no engine brings a program up again
+    def kill(self, signal: str, *, crash: bool = False) -> bool:  # noqa: ARG002 - no engine brings a program up again
         """Signal everything, and wait for its end."""
         sent = self._signal(signals.Signals[signal], again=signal == "SIGKILL")
-        wait_for(lambda: not any(map(_lives, sent)), PATIENCE)
+        return wait_for(lambda: not any(map(_lives, sent)), PATIENCE)
 
     def stop(self, grace: float) -> None:
         """Ask, wait, and then make it."""

@@ -13,6 +13,8 @@ is different, and again without.
 
 import contextlib
 import itertools
+import shlex
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -58,6 +60,8 @@ class ReplaceFault(WholeServiceFault[ServiceReplace]):
         self._stand_in: str | None = None
         self._image = ""
         self._intents: list[Intent] = []
+        self._given_up = threading.Event()
+        self._swap = threading.Lock()  # an injection that is given up must not put anything in its place any more
 
     @property
     def parameters(self) -> str:
@@ -111,7 +115,9 @@ class ReplaceFault(WholeServiceFault[ServiceReplace]):
         if isinstance(runner, ProcessRunner):
             self.target.stop(self.plan.grace)
             command = [self.plan.command] if isinstance(self.plan.command, str) else self.plan.command
-            runner.restart(command=command, environment=self.plan.environment)
+            with self._swap:
+                if not self._given_up.is_set():
+                    runner.restart(command=command, environment=self.plan.environment)
             return
         stand_in = self._container()
         # Newer than the undo that starts the service's own container, and so carried out before it: both want the ports.
@@ -124,8 +130,16 @@ class ReplaceFault(WholeServiceFault[ServiceReplace]):
         if isinstance(target, ContainerTarget):
             target.stop(self.plan.grace)
             target.settle()
-        _start(stand_in)
-        self.context.system.handle(self.plan.target).container = self._stand_in
+        with self._swap:
+            if not self._given_up.is_set():
+                _start(stand_in)
+                self._runner().handle.container = self._stand_in
+
+    def _runner(self) -> ContainerRunner:
+        runner = self.context.system.runner(self.plan.target)
+        if not isinstance(runner, ContainerRunner):
+            raise FaultRefusedError(f"`{self.plan.target}` is no container of this run")
+        return runner
 
     def _container(self) -> "Container":
         from docker.errors import NotFound  # noqa: PLC0415 - see guard.engine
@@ -150,6 +164,10 @@ class ReplaceFault(WholeServiceFault[ServiceReplace]):
             own = [item for item in runs if item[0] == key]
             if (value is None and own) or (value is not None and (key, _text(value)) not in runs):
                 wrong.append(f"{key} is not as asked")
+        for key, asked in (("Cmd", self.plan.command), ("Entrypoint", self.plan.entrypoint)):
+            wanted = shlex.split(asked) if isinstance(asked, str) else asked
+            if wanted is not None and config[key] != wanted:
+                wrong.append(f"{key} is {config[key]}")
         if wrong:
             return Proof(held=False, evidence="; ".join(wrong))
         words = f"image {self._image[7:19]}, {len(self.plan.environment)} variables as asked"
@@ -196,6 +214,11 @@ class ReplaceFault(WholeServiceFault[ServiceReplace]):
 
     def _restore(self) -> None:
         """The other one out, and the service in again."""
+        self._given_up.set()
+        with self._swap:
+            self._put_back()
+
+    def _put_back(self) -> None:
         if self._own is None:
             if self.target.changes() and self.target.look().status != "down":
                 self.target.stop(self.plan.grace)
@@ -204,7 +227,7 @@ class ReplaceFault(WholeServiceFault[ServiceReplace]):
         if isinstance(self.target, ContainerTarget):
             self.target.settle()
         self._remove()
-        self.context.system.handle(self.plan.target).container = self._own
+        self._runner().handle.container = self._own
         self.target.start()
 
     def _remove(self) -> None:

@@ -26,14 +26,18 @@ class RestartFault(WholeServiceFault[ServiceRestart]):
     mechanism = "a stop (SIGTERM, then SIGKILL), and at once a start: of a container by Docker, of a program by us"
     docker_mechanism = "Docker: stop (SIGTERM, then SIGKILL) and at once start"
     program_mechanism = "SIGTERM, then SIGKILL, to the program's whole tree, and at once a start"
-    proof = "it was down, and runs in another life than before"
-    reversal = "it is up again by itself; else started; image, environment and limits as before"
+    proof = "nobody answered at its ports while it was down, and it runs in another life than before"
+    reversal = (
+        "the start that is part of it, or else another one (of a program by its run alone, and ended with it); it runs, "
+        "with image, environment and limits as before"
+    )
 
     def __init__(self, plan: ServiceRestart, context: FaultContext) -> None:
         super().__init__(plan, context)
         self._starting: Call | None = None
         self._down_at = 0.0
         self._up_after: float | None = None
+        self._silence: Proof | None = None
         self._given_up = threading.Event()
 
     @property
@@ -49,6 +53,7 @@ class RestartFault(WholeServiceFault[ServiceRestart]):
             self._starting = Call("the start after the stop", self._start)
 
     def _start(self) -> None:
+        self._silence = self.target.unanswered(ports_only=True)
         self.target.start()
         self._up_after = time.monotonic() - self._down_at
 
@@ -58,12 +63,13 @@ class RestartFault(WholeServiceFault[ServiceRestart]):
             if self._starting is not None:
                 self._starting.check()
             return Proof(held=False, evidence=f"it is not up again yet: {state.words}")
-        if state.life == self._life:
+        if state.life == self._life or self._silence is None:
             return Proof(held=False, evidence=f"it was never down: {state.words}")
+        lasted = f"it was down for {format_duration(self._up_after)} until it was started again"
         return Proof(
-            held=True,
-            evidence=f"it was down for {format_duration(self._up_after)} until it was started again: {state.words}",
-        )
+            held=self._silence.held, evidence=f"{lasted} (meanwhile {self._silence.evidence}): {state.words}",
+            measured=self._up_after, unit="s",
+        )  # fmt: skip
 
     def _restore(self) -> None:
         self._given_up.set()

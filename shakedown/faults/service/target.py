@@ -82,8 +82,8 @@ class Target(ABC):
 
     # ------------------------------------------------------------------------------------------------ what is done to it
     @abstractmethod
-    def kill(self, signal: str, *, crash: bool = False) -> None:
-        """Send a signal that ends it; returns when it has ended, or after a while if it does not."""
+    def kill(self, signal: str, *, crash: bool = False) -> bool:
+        """Send a signal that ends it; returns when it has ended, or after a while if it does not: whether it did."""
 
     @abstractmethod
     def stop(self, grace: float) -> None:
@@ -122,15 +122,18 @@ class Target(ABC):
         return
 
     # -------------------------------------------------------------------------------------------------------- proofs
-    def unanswered(self) -> Proof:
-        """Nobody answers for it: its ports refuse, or its health gives no answer."""
-        addresses = self.context.system.handle(self.name).addresses
+    def unanswered(self, *, ports_only: bool = False) -> Proof:
+        """Nobody answers for it: its ports refuse, or, where it has none, its health gives no answer."""
+        runner = self.context.system.runner(self.name)
+        addresses = runner.handle.addresses if runner is not None else {}  # its own, not those of a proxy before it
         for name, address in addresses.items():
             if accepts(address.host, address.port):
                 return Proof(held=False, evidence=f"somebody still answers at port {name}")
         if addresses:
             return Proof(held=True, evidence=f"nobody answers at {_ports(len(addresses))}")
-        if self.context.system.health_of(self.name) is None:
+        if ports_only:
+            return Proof(held=True, evidence="it has no ports to look at")
+        if self.health() is None:
             return Proof(held=True, evidence="it has neither ports nor health to look at")
         look = self.context.system.check_health(self.name)
         return Proof(held=not look.healthy, evidence=f"its health says: {look.detail}")

@@ -115,7 +115,10 @@ class Downed(WholeServiceFault[P]):
     """A service that does not run, and is started again."""
 
     proof = "it does not run, and nobody answers at its ports"
-    reversal = "started again; it runs, with image, environment and limits as before"
+    reversal = (
+        "started again (a program by its run alone, and ended with it); it runs, with image, environment and limits as "
+        "before"
+    )
 
     def _look(self) -> Proof:
         state = self.target.look()

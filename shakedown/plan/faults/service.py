@@ -29,7 +29,8 @@ _OTHER_SIGNALS = {
 _PROGRAMS: frozenset[Kind] = frozenset({"docker", "process"})
 
 Grace = Annotated[
-    Duration, Field(ge=0, le=10, description="seconds between SIGTERM and SIGKILL; at most 10, in whole seconds")
+    Duration,
+    Field(ge=0, le=10, description="seconds between SIGTERM and SIGKILL; at most 10; whole seconds for containers"),
 ]
 
 

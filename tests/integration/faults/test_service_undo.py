@@ -1,11 +1,12 @@
 """Whole services: what brings them back when everything of ours is dead."""
 
+import threading
 import time
 
 import psutil
 import pytest
 
-from shakedown.faults import build_fault
+from shakedown.faults import build_fault, run_fault
 from shakedown.guard import carry_out
 from shakedown.plan.faults.service import (
     ServiceCrashLoop,
@@ -16,6 +17,7 @@ from shakedown.plan.faults.service import (
     ServiceRollingRestart,
     ServiceStop,
 )
+from shakedown.records.experiment import Injection
 from tests.integration.faults.harness import context_of
 from tests.integration.faults.service_views import box, gets_through, program
 
@@ -92,3 +94,31 @@ def test_a_program_ends_with_its_run_whatever_was_done_to_it(make_system, tmp_pa
     assert system.stop() == []
     assert len(family) == 2
     assert not [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("kind", ["box", "program"])
+@pytest.mark.parametrize(
+    "plan",
+    [ServiceStop(target="web", grace=4), ServiceRestart(target="web", grace=4),
+     ServiceReplace(target="web", environment={"GREETING": "x"}, grace=4), ServiceRollingRestart(targets=["web"], grace=4)],
+    ids=lambda plan: plan.type,
+)  # fmt: skip
+def test_everything_is_to_end_in_the_midst_of_an_injection(make_system, python_image, tmp_path, plan, kind):
+    """A stop that still goes on cannot be called back: whatever came of it, the service itself answers in the end."""
+    service = program(tmp_path / "beats") if kind == "program" else box(python_image)
+    key = "process" if kind == "program" else "entrypoint"
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    command = [*service[key][:2], deaf + service[key][2], *service[key][3:]]
+    system = make_system({"web": {**service, key: command}})
+    context = context_of(system)
+    fault = build_fault(plan, context)
+    record = Injection(plan.type, plan.where, "", "", ())
+    threading.Timer(0.7, context.stop.set).start()
+    run_fault(fault, record, 30.0, context, subject="e", on_event=lambda _: None, save=lambda: None)
+    fault.close()
+    assert record.gone.held, record.gone
+    assert [intent for intent in system.journal.open_intents() if intent.kind in ("fault", "agent")] == []
+    assert gets_through(system.address("web.http").port) == "own"
+    if kind == "box":
+        own = system.client.containers.list(all=True, filters={"label": f"shakedown.run={system.run}"})
+        assert [container.name for container in own] == [system.handle("web").container_name]
