@@ -32,6 +32,7 @@ class ProxiedFault(NetworkFault[P]):
     kind: ClassVar[str]
     kind_in_front: ClassVar[str | None] = None  # where the proxy in the foreground does it differently
     mechanism = f"{REDIRECTED}; open connections reset once. Processes and outside URLs: {IN_FRONT}"
+    reversal = "the proxy hands every byte on again; its tagged rules deleted, and nothing else"
     needs = ("iptables with nat and REDIRECT (containers)",)
 
     def __init__(self, plan: P, context: FaultContext) -> None:
