@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from flows.stage import carry_through
 from shakedown.plan.model import UseScenario
 from shakedown.session import current
-from shakedown.session.endurance import judge_repetitions
+from shakedown.session.endurance import enough, judge_repetitions
 from shakedown.session.judging import judge_stage
 from shakedown.session.live import StageOutcome
 from tasks.artifacts import progress_of
@@ -27,6 +27,7 @@ def endurance(run_id: str) -> State[Any]:
     def body() -> StageOutcome:
         if stage is None:
             return judge_stage(session, "endurance", [], [])
+        begun = session.clock.now()
         for repetition in range(1, stage.repeat + 1):
             session.say("stage", "endurance", f"repetition {repetition} of {stage.repeat}")
             for use in stage.run:
@@ -37,6 +38,9 @@ def endurance(run_id: str) -> State[Any]:
             read_resources(run_id, repetition, stage.settle)
             progress_of(session).enter("endurance", repetition, stage.repeat)
             if session.aborts is not None and session.aborts.breached:
+                break
+            if reason := enough(session, stage, session.clock.now() - begun, repetition):
+                session.say("stage", "endurance", reason)
                 break
         extra = judge_repetitions(session, stage)
         # Suites are judged over all repetitions, by how many tests were flaky.

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from shakedown.analysis.flakes import merge_tests, shared_failures
 from shakedown.analysis.growth import Growth
 from shakedown.records.experiment import ExperimentRecord
 from shakedown.records.judgement import Finding, Severity
 from shakedown.records.ledger import LedgerFault, LedgerResult
 from shakedown.records.load import LoadResult
 from shakedown.records.recovery import HealthTruth, RecoveryMeasurement
-from shakedown.records.suites import SuiteResult, TestStatus
+from shakedown.records.suites import SuiteResult
 from shakedown.units import format_duration, format_share, format_size
 
 __all__ = [
@@ -23,6 +24,11 @@ __all__ = [
 LYING_SECONDS = 2.0
 LYING_SHARE = 0.5
 SHOWN = 5
+_CAUSES = {
+    "order-dependent": "it relies on what another test left behind, or is disturbed by it",
+    "load-dependent": "it shares something with the tests beside it, or waits for too short a time",
+    "flaky": "a race, time, randomness or something outside of it",
+}
 
 
 def not_recovered(
@@ -114,24 +120,52 @@ def growing_series(series: str, growth: Growth) -> Finding:
 
 
 def failing_tests(results: Sequence[SuiteResult]) -> list[Finding]:
-    """Tests that failed, each with how often, its first message, and the command that repeats it."""
-    runs: dict[str, int] = {}
-    failures: dict[str, list[str]] = {}
-    commands: dict[str, str] = {}
-    for result in results:
-        for outcome in result.outcomes:
-            if outcome.status is TestStatus.SKIPPED:
-                continue
-            runs[outcome.test] = runs.get(outcome.test, 0) + 1
-            if outcome.status in (TestStatus.FAILED, TestStatus.ERROR):
-                failures.setdefault(outcome.test, []).append(outcome.message)
-                commands.setdefault(outcome.test, result.command)
+    """Tests that failed: how often, in which ways, with the first message and the command that repeats it.
+
+    Tests that fail alike in one execution are one event, and a test that failed in such events alone is not named again.
+    """
+    shared = shared_failures(results)
+    together: dict[tuple[str, str], int] = {}
     findings = []
-    for test, messages in failures.items():
-        times = f"{len(messages)} of {runs[test]} times"
-        kind = "broken" if len(messages) == runs[test] else "flaky"
-        evidence = (f"first message: {messages[0] or 'none'}", f"repeat with: {commands[test]}")
-        findings.append(Finding(Severity.FAILURE, f"test {test} failed {times} ({kind})", "", evidence, "", test))
+    for event in shared:
+        for test in event.tests:
+            together[event.suite, test] = together.get((event.suite, test), 0) + 1
+        shown = ", ".join(event.tests[:SHOWN]) + (
+            f" and {len(event.tests) - SHOWN} more" if event.tests[SHOWN:] else ""
+        )
+        where = f" in repetition {event.repetition}" if len(results) > 1 else ""
+        title = f"{len(event.tests)} tests of {event.suite} failed alike{where}: {event.message}"
+        said = (f"tests: {shown}", f"repeat with: {event.command}")
+        findings.append(Finding(Severity.FAILURE, title, "one cause, not many", said, "", event.suite))
+    for record in merge_tests(results):
+        if (
+            record.first is None
+            or record.first_in is None
+            or record.failures == together.get((record.suite, record.test))
+        ):
+            continue
+        words = "" if record.runs == 1 else f" {record.failures} of {record.runs} times ({record.kind})"
+        ways = ", ".join(f"{count} {way}" for way, count in record.ways)
+        evidence = (
+            *(
+                [f"{ways}; its rate is {format_share(record.low)} to {format_share(record.high)} (95 %)"]
+                if words
+                else []
+            ),
+            *([record.why] if record.why else []),
+            f"first message: {record.first.message or 'none'}",
+            f"repeat with: {record.first_in.command}",
+        )
+        findings.append(
+            Finding(
+                Severity.FAILURE,
+                f"test {record.test} failed{words}",
+                _CAUSES.get(record.kind, ""),
+                evidence,
+                "",
+                record.test,
+            )
+        )
     return findings
 
 

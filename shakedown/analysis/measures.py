@@ -110,7 +110,7 @@ def of_suite(metric: str, results: Sequence[SuiteResult]) -> Measured:
     doubts = [result.problem or result.skipped for result in results if result.problem or result.skipped]
     run = [outcome for result in results for outcome in result.outcomes if outcome.status is not TestStatus.SKIPPED]
     seconds = sum(result.end - result.start for result in results)
-    bad = sum(outcome.status in (TestStatus.FAILED, TestStatus.ERROR) for outcome in run)
+    bad = sum(outcome.status.bad for outcome in run)
     errors = sum(outcome.status is TestStatus.ERROR for outcome in run)
     doubt = next((doubt for doubt in doubts if doubt), "")
     if not run:

@@ -15,24 +15,12 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from shakedown.plan.base import PlanModel
 from shakedown.plan.experiments import EachDependency, Experiment, FaultsTolerance
 from shakedown.plan.scenarios import Scenario
-from shakedown.plan.services import Secret, Service
+from shakedown.plan.services import Service
+from shakedown.plan.suites import Suite
 from shakedown.plan.values import Duration, Name, Share
 
 
 # ------------------------------------------------------------------------------------------------ suites and ledgers
-class Suite(PlanModel):
-    """A pytest suite run as a process of its own, with the services' addresses in SHAKEDOWN_<SERVICE>_<PORT>."""
-
-    pytest: str  # path relative to the plan
-    workers: int = Field(default=1, gt=0)
-    max_failures: int | None = Field(default=None, gt=0)
-    python: str | None = None  # interpreter; default: the one Shakedown runs under
-    args: list[str] = []
-    environment: dict[str, str | Secret] = {}
-    timeout: Duration = Field(default=600.0, gt=0)
-    optional: bool = False  # absent path or interpreter: skipped and said so, instead of a plan error
-
-
 class LedgerRead(PlanModel):
     """How to find a key again: a GET whose checks hold means found.
 
@@ -160,11 +148,22 @@ class UseScenario(PlanModel):
         return self
 
 
+def _as_numbers(value: object) -> object:
+    return [value] if isinstance(value, int | str) and not isinstance(value, bool) else value
+
+
+Workers = Annotated[
+    list[Annotated[int, Field(gt=0, le=256)]], BeforeValidator(_as_numbers), Field(min_length=1, max_length=10)
+]
+
+
 class UseSuite(PlanModel):
     """A suite as used by a stage."""
 
     suite: str
-    workers: int | None = Field(default=None, gt=0)
+    workers: Workers | None = (
+        None  # of several, each for two repetitions in turn: what fails with many only depends on load
+    )
     max_failures: int | None = Field(default=None, gt=0)
     label: Name | None = None
 
@@ -235,10 +234,27 @@ def _as_leak(value: object) -> object:
     return {"series": value} if isinstance(value, str) else value
 
 
+class Until(PlanModel):
+    """When repetitions have said enough, whichever comes first."""
+
+    flake_rate: Share | None = None  # every test is known to fail less often than this (95 %)
+    failures: int | None = Field(default=None, gt=0)  # so many repetitions had a failed test
+    duration: Duration | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.flake_rate is None and self.failures is None and self.duration is None:
+            raise ValueError("`until` needs one of flake_rate, failures, duration")
+        if self.flake_rate is not None and not 0 < self.flake_rate < 1:
+            raise ValueError("`flake_rate` lies between 0 % and 100 %: nothing shows that a test never fails")
+        return self
+
+
 class EnduranceStage(StageModel):
     """The same again and again."""
 
     repeat: int = Field(gt=0)
+    until: Until | None = None  # before `repeat` is reached
     run: list[Use] = Field(min_length=1)
     leaks: list[Annotated[Leak, BeforeValidator(_as_leak)]] = []
     flaky_tests: int = Field(default=0, ge=0)  # most tests that may fail in some repetitions

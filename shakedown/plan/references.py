@@ -20,9 +20,11 @@ from shakedown.plan.model import FaultsStage, Plan, UseScenario, UseSuite
 from shakedown.plan.profiles import nearest
 from shakedown.plan.references_drivers import driver_problems
 from shakedown.plan.references_http import http_problems
+from shakedown.plan.references_vendors import vendor_problems
 from shakedown.plan.scenarios import Scenario
-from shakedown.plan.services import DockerService, ExternalService, ProcessService, Service, ports_of
+from shakedown.plan.services import DockerService, ExternalService, ProcessService, Service, VendorService, ports_of
 from shakedown.plan.sharding import shard_problems
+from shakedown.plan.suites import Suite
 from shakedown.plan.templates import template_problem
 from shakedown.plan.threshold_references import ThresholdReferences
 from shakedown.plan.uses import label_of
@@ -57,10 +59,27 @@ class _Checker:
         for name, scenario in self.plan.scenarios.items():
             yield from self.scenario(("scenarios", name), scenario)
         for name, suite in self.plan.suites.items():
-            if not _exists(self.base / suite.pytest) and not suite.optional:
-                yield self.missing_file(("suites", name, "pytest"), suite.pytest)
+            yield from self.suite(("suites", name), suite)
         yield from self.ledgers()
         yield from self.stages()
+
+    def suite(self, path: Path, suite: Suite) -> Iterator[PlanProblem]:
+        for key in ("pytest", "unittest", "ignore"):
+            values = getattr(suite, key) or []
+            for value in [values] if isinstance(values, str) else values:
+                if (
+                    value in suite.paths
+                    and not _exists(self.base / (suite.cwd or "") / value.partition("::")[0])
+                    and not suite.optional
+                ):
+                    yield self.missing_file((*path, key), value)
+        if suite.service is not None and suite.service not in self.plan.services:
+            yield self.unknown((*path, "service"), "service", suite.service, self.plan.services)
+        elif suite.service is not None and not isinstance(self.plan.services[suite.service], DockerService):
+            yield self.problem((*path, "service"), f"`{suite.service}` is no container: nothing can be run inside it")
+        for inside, name in suite.files.items():
+            if not _exists(self.base / name):
+                yield self.missing_file((*path, "files", inside), name)
 
     # ------------------------------------------------------------------------------------------------- small helpers
     def problem(self, path: Path, message: str, hint: str | None = None) -> PlanProblem:
@@ -110,6 +129,9 @@ class _Checker:
             for inside, outside in service.files.items():
                 if not _exists(self.base / outside):
                     yield self.missing_file((*path, "files", inside), outside)
+        if isinstance(service, VendorService):
+            for where, message, hint in vendor_problems(service, self.plan, self.base):
+                yield self.problem((*path, *where), message, hint)
         if not isinstance(service, DockerService) and service.health is not None and service.health.docker:
             kind = "a process" if isinstance(service, ProcessService) else "an address"
             yield self.problem(

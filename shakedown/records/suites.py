@@ -14,6 +14,13 @@ class TestStatus(StrEnum):
     FAILED = "failed"
     ERROR = "error"
     SKIPPED = "skipped"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed out"
+
+    @property
+    def bad(self) -> bool:
+        """Whether it failed, in whatever way."""
+        return self not in (TestStatus.PASSED, TestStatus.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +51,4 @@ class SuiteResult:
     problem: str | None = None  # why it could not be judged: no test ran, collection failed, timed out
     skipped: str | None = None  # why it was not run at all
     command: str = ""  # repeats it
+    order: int | None = None  # the seed of the tests' order, when it was shuffled

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shakedown.analysis.evidence import window_stats
 from shakedown.records.histogram import Histogram
 from shakedown.records.load import ErrorRecord, LoadCounts, LoadDelta, LoadResult, merge_parts
-from shakedown.records.suites import SuiteResult, TestStatus
+from shakedown.records.suites import SuiteResult
 from shakedown.reports.model import Report
 
 __all__ = ["CycleTable", "LoadLine", "SuiteLine", "cycle_table", "error_windows", "load_lines", "suite_lines"]
@@ -106,12 +106,11 @@ def suite_lines(report: Report) -> list[SuiteLine]:
     for (stage, name), parts in groups.items():
         took = [part.end - part.start for part in parts]
         said = dict.fromkeys(words for part in parts for words in (part.problem, part.skipped) if words)
-        bad = (TestStatus.FAILED, TestStatus.ERROR)
         lines.append(
             SuiteLine(
                 stage, name, len(parts), max(part.workers for part in parts),
                 max(len(part.outcomes) for part in parts),
-                sum(outcome.status in bad for part in parts for outcome in part.outcomes),
+                sum(outcome.status.bad for part in parts for outcome in part.outcomes),
                 (min(took), max(took)), max(part.peak_memory for part in parts), "; ".join(said),
             )
         )  # fmt: skip

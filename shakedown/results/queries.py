@@ -213,6 +213,7 @@ class Results:
             SuiteResult(
                 row.label, row.stage, row.repetition, row.start, row.end, row.workers, row.exit_code,
                 tests.get(row.id, []), row.peak_memory, row.problem, row.skipped, row.command,
+                row.order_seed,
             )
             for row in self._all(t.SuiteRow, t.SuiteRow.run_id == run, order=t.SuiteRow.start)
         ]  # fmt: skip

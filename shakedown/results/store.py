@@ -174,6 +174,7 @@ class Store:
             run_id=run, stage=result.stage, label=result.suite, repetition=result.repetition, start=result.start,
             end=result.end, workers=result.workers, exit_code=result.exit_code, peak_memory=result.peak_memory,
             problem=result.problem, skipped=result.skipped, command=result.command,
+            order_seed=result.order,
         )  # fmt: skip
         with self._write() as session:
             session.add(row)

@@ -212,6 +212,7 @@ class SuiteRow(SQLModel, table=True):
     problem: str | None = None
     skipped: str | None = None
     command: str = _text()
+    order_seed: int | None = Field(default=None, sa_column=Column(BigInteger))
 
 
 class TestRow(SQLModel, table=True):

@@ -27,6 +27,7 @@ from shakedown.services.handle import Address, Handle
 from shakedown.services.health import look
 from shakedown.services.images import require_image
 from shakedown.services.process import ProcessRunner
+from shakedown.services.vendors import as_container
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -101,7 +102,7 @@ class System:
             else:
                 self.client = self.client or find_engine()
                 self._runners[name] = ContainerRunner(
-                    name, service, base=self._base, log=log, client=self.client, run=self.run, labels=self.labels,
+                    name, as_container(name, service, self._base, self._run_dir), base=self._base, log=log, client=self.client, run=self.run, labels=self.labels,
                     journal=self.journal, redact=self._redact, say=partial(self._say, name),
                 )  # fmt: skip
 

@@ -1,14 +1,33 @@
 """What repetitions say: growing resources, flaky tests."""
 
 from shakedown.analysis.diagnosis import failing_tests, growing_series
+from shakedown.analysis.flakes import merge_tests
 from shakedown.analysis.growth import DEFAULT_LIMIT, GrowthVerdict, judge_growth
 from shakedown.plan.model import EnduranceStage
 from shakedown.records.judgement import Finding, Severity
 from shakedown.session.live import Session
-from shakedown.units import format_share
+from shakedown.units import format_duration, format_share
 from shakedown.verdict import Verdict
 
-__all__ = ["judge_repetitions"]
+__all__ = ["enough", "judge_repetitions"]
+
+
+def enough(session: Session, stage: EnduranceStage, elapsed: float, repetition: int) -> str | None:
+    """Why no further repetition is needed; None while one is."""
+    until = stage.until
+    if until is None or repetition == stage.repeat:
+        return None
+    if until.duration is not None and elapsed >= until.duration:
+        return f"enough: {format_duration(elapsed)} of repetitions"
+    results = [result for result in session.suites if result.stage == "endurance"]
+    bad = {result.repetition for result in results if any(outcome.status.bad for outcome in result.outcomes)}
+    if until.failures is not None and len(bad) >= until.failures:
+        return f"enough: {len(bad)} repetitions had a failed test"
+    if until.flake_rate is not None and results:
+        worst = max((record.bound for record in merge_tests(results)), default=1.0)
+        if worst < until.flake_rate:
+            return f"enough: every test fails less often than {format_share(worst)} (95 %)"
+    return None
 
 
 def judge_repetitions(session: Session, stage: EnduranceStage) -> list[tuple[Verdict, str]]:

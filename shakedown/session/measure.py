@@ -12,9 +12,9 @@ from shakedown.plan.uses import label_of
 from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadResult
 from shakedown.records.observation import Sample
-from shakedown.records.suites import SuiteResult, TestStatus
+from shakedown.records.suites import SuiteResult
 from shakedown.session.live import Session
-from shakedown.suites import run_suite
+from shakedown.suites import place_of, run_suite
 
 __all__ = ["measure_load", "measure_suite", "prepare_load", "read_cycle"]
 
@@ -106,15 +106,18 @@ def measure_suite(session: Session, use: UseSuite, stage: str, repetition: int =
     session.check_stop()
     label = label_of(use)
     session.say("suite", label, f"running, repetition {repetition}" if stage == "endurance" else "running")
-    result = run_suite(
-        use, session.loaded.plan.suites[use.suite], base=session.loaded.base, addresses=session.system.environment(),
-        out=session.run_dir / "suites" / stage / label / str(repetition), stage=stage, repetition=repetition,
-        clock=session.clock, stop=session.stop, journal=session.journal,
-    )  # fmt: skip
+    suite = session.loaded.plan.suites[use.suite]
+    out = session.run_dir / "suites" / stage / label / str(repetition)
+    with place_of(session.system, suite, label, out, base=session.loaded.base, journal=session.journal) as place:
+        result = run_suite(
+            use, suite, place, base=session.loaded.base, out=out, stage=stage, repetition=repetition,
+            addresses=session.system.inner_environment() if suite.inside else session.system.environment(),
+            clock=session.clock, stop=session.stop, seed=session.seed,
+        )  # fmt: skip
     result.command = session.loaded.redactor.redact(result.command)
     session.suites.append(result)
     session.store.add_suite(session.run_id, result)
-    bad = sum(outcome.status in (TestStatus.FAILED, TestStatus.ERROR) for outcome in result.outcomes)
+    bad = sum(outcome.status.bad for outcome in result.outcomes)
     words = (
         result.problem
         or result.skipped

@@ -1,40 +1,33 @@
-"""One execution of a pytest suite: a process of its own, each outcome noted as it happens, the whole tree watched."""
+"""One execution of a suite: a process of its own, each outcome noted as it happens, the whole tree watched."""
 
-import json
 import os
 import shlex
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import psutil
 
 from shakedown.clock import RunClock
 from shakedown.errors import SuiteError
-from shakedown.guard.journal import Intent, Journal
-from shakedown.guard.process import start_program
-from shakedown.guard.undo import carry_out
-from shakedown.plan.model import Suite, UseSuite
+from shakedown.plan.model import UseSuite
 from shakedown.plan.services import Secret
+from shakedown.plan.suites import Suite
 from shakedown.plan.uses import label_of
 from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
+from shakedown.suites.outcomes import Told, read_junit, read_lines, read_tap
+from shakedown.suites.places import Place
 
 __all__ = ["run_suite"]
 
 PLUGIN = Path(__file__).parent / "plugin"
-LOOK_EVERY = 0.25
-OUTCOMES = ("passed", "failed", "skipped")
-FOREIGN = ("PYTEST_", "COV_CORE", "COVERAGE_")  # settings of a pytest that we run under: not for the suite
-TESTS_FAILED, INTERRUPTED, INTERNAL, USAGE, NO_TESTS = 1, 2, 3, 4, 5
+REPORT = "outcomes.jsonl"
+TESTS_FAILED, INTERRUPTED, NO_TESTS = 1, 2, 5
 
 
 def run_suite(
-    use: UseSuite, suite: Suite, *, base: Path, addresses: Mapping[str, str], out: Path, stage: str, repetition: int,
-    clock: RunClock, stop: threading.Event, journal: Journal,
+    use: UseSuite, suite: Suite, place: Place, *, base: Path, addresses: Mapping[str, str], out: Path, stage: str,
+    repetition: int, clock: RunClock, stop: threading.Event, seed: int = 0,
 ) -> SuiteResult:  # fmt: skip
     """Run a suite once.
 
@@ -42,171 +35,201 @@ def run_suite(
         base: the plan's folder.
         addresses: the services' addresses, as environment variables.
         out: the folder for the output and the outcomes.
+        seed: of the run; with the repetition it decides the order of a shuffled suite.
 
     Raises:
         SuiteError: it cannot be run at all: no interpreter, no pytest, no xdist for several processes.
     """
     label = label_of(use)
-    workers = use.workers or suite.workers
-    path, python = base / suite.pytest, suite.python or sys.executable
+    block = (repetition - 1) // 2  # what is varied is so from block to block
+    workers = use.workers[block % len(use.workers)] if use.workers else suite.workers
     started = clock.now()
     result = SuiteResult(label, stage, repetition, started, started, workers, None)
-    if not path.exists():
+    result.order = seed + block if suite.shuffle else None
+    if problem := _absent(suite, place, workers, base):
         if not suite.optional:
-            raise SuiteError(f"suite {label}: no such path: {path}")
-        result.skipped = f"{suite.pytest} is not there, and the suite is optional"
+            raise SuiteError(
+                f"suite {label}: {problem}", hint="is it installed there? `python:` names another interpreter"
+            )
+        result.skipped = f"{problem}, and the suite is optional"
         return result
-    if problem := _missing_modules(python, workers, base):
-        if not suite.optional:
-            raise SuiteError(f"suite {label}: {problem}", hint="install it there, or name another `python:`")
-        result.skipped = problem
-        return result
-    arguments = [str(path), "-q", "-p", "no:cacheprovider", "-p", "shakedown_reporter", *suite.args]
-    if workers > 1:
-        arguments += ["-n", str(workers)]
-    max_failures = use.max_failures or suite.max_failures
-    if max_failures is not None:
-        arguments += [f"--maxfail={max_failures}"]
     out.mkdir(parents=True, exist_ok=True)
-    report = out / "outcomes.jsonl"
-    report.unlink(missing_ok=True)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
-    environment |= {
-        key: value.value if isinstance(value, Secret) else value for key, value in suite.environment.items()
-    }
-    environment |= addresses
-    environment |= {
-        "SHAKEDOWN_REPORT": str(report.resolve()),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(PLUGIN), environment.get("PYTHONPATH", "")])),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    result.command = shlex.join([python, "-m", "pytest", *arguments])
+    (out / REPORT).unlink(missing_ok=True)
+    plugin, written = place.prepare(PLUGIN)
+    command = _command(suite, workers, use.max_failures or suite.max_failures)
+    paths = [plugin, place.variable("PYTHONPATH")]
+    environment = _environment(suite, addresses, paths, f"{written}/{REPORT}", result.order, use.max_failures)
+    result.command = _words(command, suite, result.order)
+    end = _Ending(stop, suite.timeout)
     with (out / "output.txt").open("wb") as output:
-        try:
-            process, intent = start_program(
-                journal, f"suite {label}", [python, "-m", "pytest", *arguments],
-                cwd=base, environment=environment, output=output,
-            )  # fmt: skip
-        except OSError as error:
-            raise SuiteError(f"suite {label}: {python} cannot be started: {error}") from error
-        killed = _watch(process, intent, suite.timeout, stop, result)
-        journal.strike(intent.id)
+        result.exit_code = place.run(command, environment, output, end)
     result.end = clock.now()
-    result.exit_code = None if killed else process.returncode
-    notes = _outcomes(report, result)
-    result.problem = killed or _problem(process.returncode, result, notes, out / "output.txt")
+    result.peak_memory = place.peak_memory
+    told = _told(suite, place, result.exit_code, out, label)
+    result.outcomes = told.outcomes
+    _settle_open(told, result, end.why)
+    if end.why is not None:
+        result.problem = end.why
+    elif suite.kind == "command":
+        result.problem = told.problem or (None if result.outcomes else "no test ran")
+    else:
+        result.problem = _problem(result.exit_code, result, told, out / "output.txt", suite)
     return result
 
 
-def _missing_modules(python: str, workers: int, base: Path) -> str | None:
-    modules = ["pytest", *(["xdist"] if workers > 1 else [])]
+class _Ending:
+    """Whether a suite is to be ended, and why."""
+
+    def __init__(self, stop: threading.Event, limit: float) -> None:
+        self._stop, self._until, self._limit = stop, time.monotonic() + limit, limit
+        self.why: str | None = None
+
+    def __call__(self) -> bool:
+        if self.why is None and self._stop.is_set():
+            self.why = "interrupted"
+        if self.why is None and time.monotonic() > self._until:
+            self.why = f"not done after {self._limit:g} s: ended by us"
+        return self.why is not None
+
+
+# ----------------------------------------------------------------------------------------------------- what is run
+def _python(suite: Suite) -> str:
+    return suite.python or ("python3" if suite.inside else sys.executable)
+
+
+def _absent(suite: Suite, place: Place, workers: int, base: Path) -> str | None:
+    """Why it cannot be run; None when it can."""
+    for path in suite.paths:
+        if not (base / (suite.cwd or "") / path.partition("::")[0]).exists():
+            return f"no such path: {path}"
+    if suite.kind == "command":
+        return None
+    modules = ["pytest", *(["xdist"] if workers > 1 else [])] if suite.kind == "pytest" else ["unittest"]
     code = f"import importlib.util as u, sys; sys.exit(','.join(m for m in {modules!r} if u.find_spec(m) is None) or 0)"
-    try:
-        done = subprocess.run(  # noqa: S603 - the user's own interpreter; where the suite will run: its path may be relative
-            [python, "-c", code], cwd=base, capture_output=True, text=True, timeout=60, check=False
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"the interpreter {python} cannot be started: {error}"
-    return f"{python} has no {done.stderr.strip()}" if done.returncode else None
+    if said := place.lacks([_python(suite), "-c", code]):
+        return f"{_python(suite)} has no {said}" if set(said.split(",")) <= set(modules) else said
+    return None
 
 
-def _watch(
-    process: "subprocess.Popen[bytes]", intent: Intent, limit: float, stop: threading.Event, result: SuiteResult
-) -> str | None:
-    """Wait for the end, look at the tree's memory meanwhile; why it was killed, or None."""
-    tree = psutil.Process(process.pid)  # not waited for yet, so it is there, if only as a zombie
-    until, killed = time.monotonic() + limit, None
-    while True:
-        try:
-            process.wait(LOOK_EVERY)
-            break
-        except subprocess.TimeoutExpired:
-            pass
-        result.peak_memory = max(result.peak_memory, _tree_memory(tree))
-        if killed is None and (stop.is_set() or time.monotonic() > until):
-            killed = "interrupted" if stop.is_set() else f"not done after {limit:g} s: ended by us"
-            carry_out(intent.undo, None)
-    return killed
+def _command(suite: Suite, workers: int, max_failures: int | None) -> list[str]:
+    if suite.kind == "command":
+        return suite.command if len(suite.command) > 1 else ["sh", "-c", suite.command[0]]
+    if suite.kind == "unittest":
+        return [_python(suite), "-m", "shakedown_unittest", str(suite.unittest)]
+    command = [
+        _python(suite),
+        "-m",
+        "pytest",
+        *suite.pytest,
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "shakedown_reporter",
+    ]
+    command += [f"--ignore={path}" for path in suite.ignore]
+    command += ["-m", suite.markers] if suite.markers is not None else []
+    command += ["-k", suite.keyword] if suite.keyword is not None else []
+    command += suite.args
+    command += ["-n", str(workers)] if workers > 1 else []
+    command += [f"--maxfail={max_failures}"] if max_failures is not None else []
+    return command
 
 
-def _tree_memory(tree: psutil.Process) -> int:
-    """Resident memory of a process and all its children, bytes."""
-    total = 0
-    try:
-        family = [tree, *tree.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
-    for member in family:
-        try:
-            total += int(member.memory_info().rss)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return total
+def _environment(
+    suite: Suite,
+    addresses: Mapping[str, str],
+    paths: list[str],
+    report: str,
+    order: int | None,
+    max_failures: int | None,
+) -> dict[str, str]:
+    """What is added to the environment that is there."""
+    own = {key: value.value if isinstance(value, Secret) else value for key, value in suite.environment.items()}
+    environment = {**own, **addresses, "PYTHONDONTWRITEBYTECODE": "1"}
+    if suite.kind == "command":
+        return environment
+    environment["SHAKEDOWN_REPORT"] = report
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, own.get("PYTHONPATH", "")]))
+    if order is not None:
+        environment["SHAKEDOWN_ORDER"] = str(order)
+    if suite.count > 1:
+        environment["SHAKEDOWN_COUNT"] = str(suite.count)
+    if suite.test_timeout is not None:
+        environment["SHAKEDOWN_TEST_TIMEOUT"] = f"{suite.test_timeout:g}"
+    if suite.kind == "unittest" and (limit := max_failures or suite.max_failures):
+        environment["SHAKEDOWN_MAX_FAILURES"] = str(limit)
+    return environment
 
 
-@dataclass(slots=True)
-class _Notes:
-    """What the plugin told of the session as a whole."""
-
-    uncollected: list[str] = field(default_factory=list)
-    selected: int | None = None  # tests; None: the session never came to its end
-
-
-def _outcomes(report: Path, result: SuiteResult) -> _Notes:
-    """Fold phases into one outcome per test; what is told of the session is returned."""
-    notes = _Notes()
-    tests: dict[str, TestOutcome] = {}
-    spent: dict[str, float] = {}
-    for line in report.read_text(encoding="utf-8").splitlines() if report.is_file() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:  # torn by a crash
-            continue
-        if "collect" in entry:
-            notes.uncollected.append(str(entry["collect"]))
-            continue
-        if "end" in entry:
-            notes.selected = int(entry["selected"])
-            continue
-        test, phase, known = entry["test"], entry["phase"], tests.get(entry["test"])
-        spent[test] = spent.get(test, 0.0) + float(entry["duration"])
-        if entry["outcome"] not in OUTCOMES:  # "rerun", of a plugin of theirs: the attempt that counts comes later
-            continue
-        status = _status(phase, entry["outcome"])
-        if status is TestStatus.PASSED and phase != "call":
-            if known is not None:  # a good teardown changes nothing but the time
-                tests[test] = replace(known, duration=spent[test])
-            continue  # a good setup is no outcome yet: the test may hang or crash
-        if known is None or known.status is TestStatus.PASSED:
-            tests[test] = TestOutcome(test, status, spent[test], entry["message"], entry["traceback"])
-    result.outcomes = list(tests.values())
-    return notes
+def _words(command: list[str], suite: Suite, order: int | None) -> str:
+    """What repeats it, as far as a line can say."""
+    words = shlex.join(command)
+    if order is not None:
+        words = f"SHAKEDOWN_ORDER={order} {words}"
+    where = (
+        f"in service {suite.service}: "
+        if suite.service
+        else f"in a container of {suite.image}: "
+        if suite.image
+        else ""
+    )
+    return f"{where}{words}"
 
 
-def _status(phase: str, outcome: str) -> TestStatus:
-    if outcome == "skipped":
-        return TestStatus.SKIPPED
-    if outcome == "passed":
-        return TestStatus.PASSED
-    return TestStatus.FAILED if phase == "call" else TestStatus.ERROR
+# ------------------------------------------------------------------------------------------------- what came of it
+def _told(suite: Suite, place: Place, code: int | None, out: Path, label: str) -> Told:
+    if suite.kind != "command":
+        written = place.read(REPORT) or b""
+        return read_lines(written.decode("utf-8", "replace").splitlines())
+    if suite.results == "junit":
+        found = place.read(str(suite.junit))
+        return read_junit(found) if found is not None else Told(problem=f"it wrote no {suite.junit}")
+    if suite.results == "tap":
+        return read_tap((out / "output.txt").read_text(encoding="utf-8", errors="replace"))
+    if code is None:
+        return Told()
+    status = TestStatus.PASSED if code == 0 else TestStatus.FAILED
+    message = "" if code == 0 else f"exit code {code}: {_tail(out / 'output.txt')}"
+    return Told([TestOutcome(label, status, 0.0, message)], selected=1)
 
 
-def _problem(code: int, result: SuiteResult, notes: _Notes, output: Path) -> str | None:
+def _settle_open(told: Told, result: SuiteResult, ended: str | None) -> None:
+    """Tests that began and never ended: their process died under them, or they hang."""
+    code = result.exit_code
+    for test in told.open:
+        if ended is not None:
+            if ended != "interrupted":
+                result.outcomes.append(
+                    TestOutcome(test, TestStatus.TIMED_OUT, 0.0, f"still ran when the suite was {ended}")
+                )
+        elif told.selected is None:
+            result.outcomes.append(TestOutcome(test, TestStatus.CRASHED, 0.0, f"its process ended with {code}"))
+
+
+def _problem(code: int | None, result: SuiteResult, told: Told, output: Path, suite: Suite) -> str | None:
     """Why an execution cannot be judged; None when it can, whatever its tests did."""
-    if notes.uncollected:
-        return f"could not be collected: {', '.join(notes.uncollected)}"
+    if told.uncollected:
+        return f"could not be collected: {', '.join(told.uncollected)}"
     if code == NO_TESTS or (code == 0 and not result.outcomes):
         return "no test ran"
-    failures = any(outcome.status in (TestStatus.FAILED, TestStatus.ERROR) for outcome in result.outcomes)
-    if code == TESTS_FAILED and failures:
+    failures = any(outcome.status.bad for outcome in result.outcomes)
+    if code == TESTS_FAILED and failures and told.selected is not None:
         return None
-    if code == INTERRUPTED and failures:  # --maxfail reached under several processes
+    if code == INTERRUPTED and failures and told.selected is not None:  # --maxfail reached under several processes
         return None
+    if code is None:
+        return "its container ended"
     if code != 0:
-        tail = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        return f"pytest ended with {code}: {' '.join(tail)}"
-    if notes.selected is None:
-        return "pytest ended with 0 in the middle of its session: something in it exits"
-    if len(result.outcomes) < notes.selected:
-        return f"pytest ended with 0, but {notes.selected - len(result.outcomes)} of {notes.selected} tests have no outcome"
+        return f"{suite.kind} ended with {code}: {_tail(output)}"
+    if told.selected is None:
+        return f"{suite.kind} ended with 0 in the middle of its session: something in it exits"
+    missing = told.selected - len({outcome.test for outcome in result.outcomes})
+    if missing > 0:
+        return f"{suite.kind} ended with 0, but {missing} of {told.selected} tests have no outcome"
     return None
+
+
+def _tail(output: Path) -> str:
+    lines = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"

@@ -1,5 +1,6 @@
 """The store on a real file: what goes in comes out, and survives."""
 
+import json
 import os
 import re
 import subprocess
@@ -202,3 +203,52 @@ def test_a_wrong_database_url():
     """A URL that is none is an error, not a traceback."""
     with pytest.raises(StoreError, match="no database URL"):
         Store.open(Path(), "nonsense")
+
+
+def test_a_database_of_the_first_schema_is_brought_up(tmp_path):
+    """What the first schema held is there after the migration: an experiment of one fault, and a suite without an order."""
+    import sqlite3
+
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    from shakedown.results.database import MIGRATIONS
+
+    path = tmp_path / "shakedown.db"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    record = {
+        "name": "redis killed", "fault": "service-kill", "target": "redis", "parameters": "SIGKILL", "mechanism": "signal",
+        "layers": ["journal"], "asked_at": 1.0, "applied_at": 1.1, "proved_at": 1.2, "revert_asked_at": 2.0, "reverted_at": 2.1,
+        "gone_at": 2.2, "effect": {"held": True, "evidence": "down"}, "gone": {"held": True, "evidence": "up"}, "refused": None,
+        "error": None, "watched_until": 9.0,
+    }  # fmt: skip
+    with sqlite3.connect(path) as old:
+        old.execute(
+            "INSERT INTO run (id, plan, plan_path, plan_digest, plan_json, overrides, command, started, status, reason, host, pid,"
+            " pid_created, version, seed, planned, environment) VALUES ('r', 'p', '', '', '{}', '[]', '', '2026-01-01 00:00:00',"
+            " 'finished', '', 'h', 1, 0.0, '0.1.0', 1, 1.0, '{}')"
+        )
+        old.execute(
+            "INSERT INTO experiment (run_id, name, position, fault, target, reason, record) VALUES ('r', 'redis killed', 0,"
+            " 'service-kill', 'redis', '', ?)",
+            (json.dumps(record),),
+        )
+        old.execute(
+            'INSERT INTO suite (run_id, stage, label, repetition, start, "end", workers, peak_memory, command)'
+            " VALUES ('r', 'baseline', 'unit', 1, 0, 1, 1, 0, 'pytest')"
+        )
+    store = Store.open(tmp_path)
+    (info,) = Results(store.engine).experiments("r")
+    assert (info.record.name, info.record.fault, info.record.applied_at, info.record.watched_until) == (
+        "redis killed", "service-kill", 1.1, 9.0,
+    )  # fmt: skip
+    assert info.record.gone.held
+    (suite,) = Results(store.engine).suites("r")
+    assert suite.order is None
