@@ -1,6 +1,7 @@
 """Write the catalogue of faults into docs/faults.md, from the code; `--write`, or else say whether the page is as it should be."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 from shakedown.faults.catalogue import Entry, Parameter, catalogue
@@ -12,6 +13,7 @@ HEAD = """\
 | fault | parameters | how | proof of effect | undo |
 |---|---|---|---|---|"""
 BREAK = "<br>"
+OFTEN = 3  # a parameter of as many faults of a family is described once
 
 
 def render() -> str:
@@ -19,23 +21,39 @@ def render() -> str:
     entries = catalogue()
     lines = [f"{len(entries)} faults. A parameter without a default must be given.", ""]
     for family in dict.fromkeys(entry.family for entry in entries):
-        lines += [f"### {family}", HEAD]
-        lines += [_row(entry) for entry in entries if entry.family == family]
-        lines.append("")
+        members = [entry for entry in entries if entry.family == family]
+        counts = Counter(one for entry in members for one in entry.parameters)
+        shared = [one for one, times in counts.items() if times >= OFTEN]
+        lines += [f"### {family}", HEAD, *(_row(entry, shared) for entry in members), ""]
+        if shared:
+            lines += ["Parameters that several of them have:", ""]
+            lines += [f"- {_parameter(one)} *({_having(one, members)})*" for one in shared]
+            lines.append("")
     return "\n".join(lines).rstrip()
 
 
-def _row(entry: Entry) -> str:
+def _row(entry: Entry, shared: list[Parameter]) -> str:
     works = f"{BREAK}*{', '.join(entry.works_on)}*" if entry.works_on else ""
     needs = f"{BREAK}*needs {', '.join(entry.needs)}*" if entry.needs else ""
     cells = [
         f"`{entry.type}`{BREAK}{_cell(entry.what)}{works}",
-        BREAK.join(_parameter(one) for one in entry.parameters) or "–",
+        _parameters(entry, shared),
         _cell(entry.mechanism) + needs,
         _cell(entry.proof),
         f"{_cell(entry.undo)}{BREAK}*{', '.join(_cell(layer) for layer in entry.layers)}*",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _parameters(entry: Entry, shared: list[Parameter]) -> str:
+    own = [_parameter(one) for one in entry.parameters if one not in shared]
+    common = ", ".join(f"`{one.name}`" for one in entry.parameters if one in shared)
+    return BREAK.join([*own, *([f"{common}: see below"] if common else [])]) or "–"
+
+
+def _having(one: Parameter, members: list[Entry]) -> str:
+    having = [entry.type.removeprefix(f"{entry.family}-") for entry in members if one in entry.parameters]
+    return "all of them" if len(having) == len(members) else ", ".join(having)
 
 
 def _parameter(one: Parameter) -> str:
