@@ -1,5 +1,6 @@
 """What this machine can and cannot do, found by trying."""
 
+import json
 import os
 import platform
 import shutil
@@ -7,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shakedown.errors import EngineError, FaultError, StoreError
 from shakedown.guard import find_engine
@@ -21,13 +22,19 @@ if TYPE_CHECKING:
 __all__ = ["MachineFinding", "examine_machine"]
 
 FREE_SPACE = 2e9
+# The agent's own trials, in its own image: what it says here is what it will find beside a target.
 _PROBE = """
-for tool in iptables-nft iptables-legacy; do "$tool" -w -t nat -S >/dev/null 2>&1 && { echo "tool $tool"; break; }; done
-"$tool" -w -t nat -A PREROUTING -p tcp --dport 9 -j REDIRECT --to-ports 10 >/dev/null 2>&1 && echo redirect
-"$tool" -w -A INPUT -p tcp --dport 9 -m time --datestop 2038-01-01T00:00:00 -j ACCEPT >/dev/null 2>&1 && echo time
-tc qdisc add dev lo root netem delay 1ms >/dev/null 2>&1 && echo netem && tc qdisc del dev lo root
-tc qdisc add dev lo root tbf rate 1mbit burst 32kbit latency 400ms >/dev/null 2>&1 && echo tbf
-true
+import json, os, sys
+sys.path.insert(0, "/agent")
+import packets, rules
+tool = rules.find_tool()
+redirect = ["-p", "tcp", "--dport", "9", "-j", "REDIRECT", "--to-ports", "10"]
+print(json.dumps({
+    "tool": tool or "",
+    "redirect": tool is not None and rules.run(tool, "-w", "-t", "nat", "-A", "PREROUTING", *redirect)[0] == 0,
+    "time": rules.supports(tool, "-m", "time", "--datestop", "2037-01-01T00:00:00"),
+    **packets.abilities(tool),
+}))
 """
 
 
@@ -111,27 +118,48 @@ def _network(client: "DockerClient") -> Iterator[MachineFinding]:
     try:
         image = agent_image(client)
         output = client.containers.run(
-            image, entrypoint=["sh", "-c", _PROBE], network_mode="none", cap_add=["NET_ADMIN", "NET_RAW"], remove=True,
-            labels={RUN: "doctor"},
-        ).decode()  # fmt: skip
-    except (FaultError, DockerException) as error:
+            image, entrypoint=["python3", "-c", _PROBE], network_mode="none", cap_add=["NET_ADMIN", "NET_RAW"], remove=True,
+            labels={RUN: "doctor"}, stderr=False,
+        )  # fmt: skip
+        can: dict[str, Any] = json.loads(output)
+    except (FaultError, DockerException, ValueError) as error:
         yield MachineFinding(
             "network faults", ok=False, found=str(error), means="network faults will be refused; the others work"
         )
         return
-    words = output.split()
-    tool = words[words.index("tool") + 1] if "tool" in words else None
+    tool = str(can["tool"])
+    yield MachineFinding(
+        "iptables", bool(tool), tool or "does not work in a container", "network faults will be refused"
+    )
     lacks = {
-        "redirect": ("iptables REDIRECT", "network-latency will be refused"),
+        "redirect": ("iptables REDIRECT", "faults of connections will be refused"),
         "time": (
             "iptables time match",
             "the kernel cannot keep a fault's deadline itself; agent and watchdog still do",
         ),
-        "netem": ("netem", "latency comes from a transparent proxy instead, which works on connections, not packets"),
-        "tbf": ("tbf", "bandwidth cannot be limited by the kernel"),
-    }
-    yield MachineFinding(
-        "iptables", tool is not None, tool or "does not work in a container", "network faults will be refused"
-    )
+        "statistic": ("iptables statistic match", "faults of a share of the packets will be refused"),
+        "queue": ("NFQUEUE", "packets on the way in cannot be treated; senders are told of what is dropped on the way out"),
+        "netem": ("netem", "packets are treated in an NFQUEUE of the agent instead"),
+    }  # fmt: skip
     for word, (what, means) in lacks.items():
-        yield MachineFinding(what, word in words, "works" if word in words else "not in this kernel", means)
+        yield MachineFinding(what, bool(can[word]), "works" if can[word] else "not in this kernel", means)
+    yield from _packets(can)
+
+
+def _packets(can: dict[str, Any]) -> Iterator[MachineFinding]:
+    """What each fault of packets will use."""
+    silent = "a queue with no listener, which is silent" if can["queue"] else "DROP, which UDP senders are told"
+    for what, needs in (("network-loss", can["statistic"]), ("network-partition", can["tool"])):
+        share = " statistic" if what == "network-loss" else ""
+        yield MachineFinding(
+            what, bool(needs), f"iptables{share}: DROP on the way in; {silent}, on the way out" if needs else "no way", "it will be refused"
+        )  # fmt: skip
+    queue = "NFQUEUE" if can["queue"] else "no way"
+    yield MachineFinding(
+        "network-delay, -corruption, -duplication, -reordering",
+        bool(can["statistic"] and (can["netem"] or can["queue"])),
+        f"on the way out: {'netem' if can['netem'] else queue}; on the way in: {queue}"
+        if can["statistic"]
+        else "no way",
+        "they will be refused",
+    )
