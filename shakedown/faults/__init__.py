@@ -10,6 +10,7 @@ base       what every fault is, and what it is given
 life       the life of a fault, whatever happens in it
 schedule   which faults of an experiment begin when
 registry   types to faults
+catalogue  what the code says of each, in words
 agents     orders to agents inside containers' network namespaces
 agent/     the agent's image
 service/   faults of whole services
