@@ -68,7 +68,7 @@ class HoldConnectionsFault(PostgresFault[PostgresHoldConnections]):
     def _said(self) -> int:
         """How many sessions either hold their connection or were refused one."""
         lines = [line for one in self._kept for line in one.lines]
-        return lines.count("held") + sum(line.startswith("psql: error") for line in lines)
+        return lines.count("held") + sum(line.startswith("psql: ") for line in lines)
 
     def _top_up(self, deadline: float) -> None:
         """Take what has come free."""

@@ -12,6 +12,7 @@ __all__ = ["Psql", "fill", "literal"]
 
 _BETWEEN = "\x1f"  # columns
 _MISSING = (126, 127)
+_OLDEST = 110000  # transactions in DO blocks
 _LIMIT = "20"  # seconds for one call
 
 # $1 user, $2 database (empty: from the environment), $3 port, $4 application name, $5 options of the session. Debian's
@@ -79,13 +80,20 @@ class Psql(Inside):
             FaultRefusedError: it does not, with psql's own words.
         """
         super().check()
-        answer = self.attempt("SELECT usesuper FROM pg_user WHERE usename = current_user")
+        answer = self.attempt(
+            "SELECT usesuper, current_setting('server_version_num') FROM pg_user WHERE usename = current_user"
+        )
         if answer.code in _MISSING:
             raise FaultRefusedError(f"the container of `{self.service}` has no psql (or no shell): {answer.said}")
         if answer.code:
             raise FaultRefusedError(f"psql cannot connect in the container of `{self.service}`: {answer.said}")
-        if answer.output.strip() != "t":
+        superuser, _, version = answer.output.strip().partition(_BETWEEN)
+        if superuser != "t":
             raise FaultRefusedError(f"psql is no superuser in `{self.service}`: `user` names one")
+        if int(version) < _OLDEST:
+            raise FaultRefusedError(
+                f"the PostgreSQL of `{self.service}` is too old ({version}): 11 is the oldest that works"
+            )
 
     def attempt(self, *statements: str, plain: bool = False, user: str | None = None) -> Answer:
         """Carry statements out, each by itself, and see how it went.
@@ -120,7 +128,7 @@ class Psql(Inside):
     def hold(self, many: int, seconds: float, *statements: str) -> Kept:
         """Open sessions that first carry out `statements`, say `held`, and stay until let go, at most for `seconds`."""
         options = [part for statement in statements for part in ("-c", statement)]
-        return self.keep(self._words(_HELD, None, self.mark, _HOLDER, f"{seconds:.1f}", str(many), *options))
+        return self.keep(self._words(_HELD, None, self.mark, _HOLDER, str(max(int(seconds), 1)), str(many), *options))
 
     def let_go(self) -> ContainerExec:
         """What ends all sessions that `hold` opened."""

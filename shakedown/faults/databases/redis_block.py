@@ -1,5 +1,6 @@
 """redis-block: scripts keep the server busy."""
 
+import math
 import time
 
 from shakedown.faults.base import FaultContext
@@ -62,7 +63,7 @@ class BlockFault(RedisFault[RedisBlock]):
         """Start them; none begins when the hold time is over, and none lasts beyond it by more than its own time."""
         hold = self.hold_of(deadline)
         block = min(self.plan.block, hold)
-        self._kept = self.redis.keep(self.redis.script(_BUSY, f"{hold:.1f}", str(round(block * 1000)), _SCRIPT))
+        self._kept = self.redis.keep(self.redis.script(_BUSY, str(math.ceil(hold)), str(round(block * 1000)), _SCRIPT))
 
     def note(self) -> None:
         """How long an answer takes."""

@@ -85,6 +85,11 @@ class FailoverFault(RedisFault[RedisFailover]):
             raise FaultError(f"`{self.plan.replica}` is not in the run's network")
         return str(networks[name]["IPAddress"])
 
+    def revert(self) -> None:
+        """Carry out the undo; either server may have been started anew."""
+        super().revert()
+        self.replica.look_for_restart()
+
     def _roles(self) -> str:
         ours, theirs = self.redis.info("replication")["role"], self.replica.info("replication")["role"]
         return f"{self.plan.target} is {ours}, {self.plan.replica} is {theirs}"

@@ -124,7 +124,7 @@ class PostgresReadOnly(OnPostgres):
 
 
 class PostgresMaxConnections(OnPostgres):
-    """A database lets in fewer sessions of ordinary users. (Superusers are exempt: postgres-hold-connections is for them.)."""
+    """A database lets in fewer sessions of ordinary users; superusers are exempt, postgres-hold-connections is for them."""
 
     type: Literal["postgres-max-connections"] = "postgres-max-connections"
     connections: int = Field(ge=0, le=10_000, description="sessions of ordinary users that the database lets in")

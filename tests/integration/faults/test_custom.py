@@ -184,6 +184,28 @@ def test_a_container_that_is_down_still_needs_its_undo(box, engine):
     assert fault.gone().held
 
 
+def test_what_a_command_in_a_container_is_given(box):
+    """Environment, folder and user are the same in every step, the undo included."""
+    look = 'test "$WORD" = "a b" && test "$(pwd)" = /srv && test "$(id -un)" = nobody'
+    plan = CustomCommand(
+        target="worker", environment={"WORD": "a b"}, cwd="/srv", user="nobody", inject=f"{look} && touch /tmp/flag",
+        revert=f"{look} && rm -f /tmp/flag", proof="test -e /tmp/flag",
+    )  # fmt: skip
+    whole(inject(box, plan, hold=1)[0])
+
+
+def test_what_a_command_on_this_machine_is_given(box, tmp_path):
+    """The services' addresses and the target's container, in the undo too."""
+    (tmp_path / "sub").mkdir()
+    look = 'test -n "$SHAKEDOWN_WORKER_HTTP" && test "$(basename "$(pwd)")" = sub && test "$SHAKEDOWN_CONTAINER" = ID'
+    look = look.replace("ID", box.handle("worker").container)
+    plan = CustomCommand(
+        target="worker", run_on="host", cwd="sub", inject=f'{look} && test "$SHAKEDOWN_DEADLINE" -gt 0 && touch flag',
+        revert=f"{look} && rm -f flag", proof="test -e flag",
+    )  # fmt: skip
+    whole(inject(box, plan, hold=1)[0])
+
+
 # ------------------------------------------------------------------------------------------------------------- classes
 CLASS = """
 import time, pathlib

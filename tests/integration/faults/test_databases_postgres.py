@@ -36,6 +36,11 @@ SELECT concat_ws(' ', (SELECT string_agg(name || '=' || setting, ',' ORDER BY na
 def db(make_system, engine):
     """A server with a table and an ordinary user; whatever a test did, it must be as before."""
     system = make_system({"db": postgres_service(engine)})
+    until = time.monotonic() + 20
+    while (
+        tried(lambda: sql(system, "SELECT 1")) != 1 and time.monotonic() < until
+    ):  # its port is open before it is ready
+        time.sleep(0.1)
     sql(system, "CREATE TABLE orders (id serial PRIMARY KEY, name text)", "INSERT INTO orders (name) VALUES ('a')",
         "CREATE ROLE clerk LOGIN PASSWORD 'p@ss w''rd'", "GRANT ALL ON orders, orders_id_seq TO clerk", "SELECT 1")  # fmt: skip
     before = sql(system, STATE)

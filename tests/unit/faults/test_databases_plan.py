@@ -1,6 +1,9 @@
 """What a plan may say about faults of databases, what goes together, and what their pure parts make of words."""
 
+import re
+
 import pytest
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from shakedown.faults.databases import FAULTS
@@ -8,8 +11,13 @@ from shakedown.faults.databases.again import Again
 from shakedown.faults.databases.psql import fill, literal
 from shakedown.plan.faults import FaultPlan, conflict
 from shakedown.plan.faults.databases import DatabaseFault, OnPostgres
+from shakedown.plan.loading import load_plan
 from shakedown.plan.model import Plan
+from tests.conftest import ROOT
 
+EXAMPLES = re.findall(
+    r"```yaml\n(.*?)```", (ROOT / "docs" / "database-faults.md").read_text(encoding="utf-8"), re.DOTALL
+)
 FAULT: TypeAdapter[FaultPlan] = TypeAdapter(FaultPlan)
 
 
@@ -132,3 +140,23 @@ def test_no_parameter_holds_a_password():
     for kind in DatabaseFault.__args__:
         assert "password" not in kind.model_fields
     assert "user" in OnPostgres.model_fields
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.partition("\n")[0])
+def test_every_documented_example_loads(tmp_path, example):
+    """Each is an experiment of a plan without a problem."""
+    service = {"image": "x:1", "ports": {"http": 8000}}
+    plan = {
+        "version": 1, "name": "demo", "services": dict.fromkeys(("api", "db", "redis", "redis-copy"), service),
+        "scenarios": {"get": {"executor": {"type": "constant-vus", "vus": 1, "duration": "5s"},
+                              "http": {"target": "api.http", "requests": [{"name": "r", "get": "/"}]}}},
+        "stages": {"faults": {"load": "get", "experiments": [yaml.safe_load(example)]}},
+    }  # fmt: skip
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump(plan), encoding="utf-8")
+    assert load_plan(path, environ={}).plan.experiments
+
+
+def test_every_fault_is_documented():
+    """Each type is in an example."""
+    assert not [kind for kind in FAULTS if not any(f"type: {kind}," in example for example in EXAMPLES)]
