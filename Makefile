@@ -12,7 +12,7 @@ demo: setup ## the demo system through all five stages; prints the verdict and w
 
 test: setup lint ## lint and all tests
 	@$(BIN)/pytest -q -n 2 tests/unit
-	@$(BIN)/pytest -q -n 2 --dist loadfile tests/integration tests/packaging tests/e2e
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/integration tests/safety tests/packaging tests/e2e
 
 lint: setup ## ruff, mypy, the layers of the imports
 	@$(BIN)/ruff check .
