@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from shakedown.plan.base import Kind, PlanModel
+from shakedown.plan.stubs import Forward, Stub
 from shakedown.plan.values import Duration, Name, Port, Size
 
 __all__ = [
-    "Build", "DockerService", "ExternalService", "Health", "Limits", "Metrics", "ProcessService", "Secret", "Service",
-    "listening_ports", "ports_of",
+    "Build", "DockerService", "ExternalService", "Health", "Limits", "Metrics", "ProcessService", "ProxyService", "Secret",
+    "Service", "StubService", "VendorService", "listening_ports", "ports_of",
 ]  # fmt: skip
 
 
@@ -74,6 +75,15 @@ def _as_build(value: object) -> object:
     return {"context": value} if isinstance(value, str) else value
 
 
+Alias = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$",
+        max_length=253,
+    ),
+]
+
+
 def _as_restart(value: object) -> object:
     """YAML reads a bare `no` as false."""
     return "no" if value is False else value
@@ -104,13 +114,51 @@ class DockerService(ServiceBase):
     volumes: dict[str, str] = {}  # volume name -> path inside the container; removed with the run
     tmpfs: dict[str, Size] = {}
     limits: Limits = Limits()
+    aliases: list[Alias] = []  # more names in the run's network: a vendor's own, say
     restart: Annotated[Literal["no", "on-failure", "always"], BeforeValidator(_as_restart)] = "no"
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.image is None) == (self.build is None):
-            raise ValueError("a service needs exactly one of image, build, process, url")
+            raise ValueError("a service needs exactly one of image, build, process, url, stub, proxy")
         return self
+
+
+class VendorService(DockerService):
+    """A container of our own in the place of a vendor outside; port `http` is 80, or 443 with TLS, if not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ports_and_health(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        given = {"ports": {"http": 443 if _with_tls(data) else 80}, "health": {"tcp": "http", "within": "60s"}}
+        return {**given, **data}
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        for key in ("image", "build", "command", "entrypoint", "user", "files", "volumes"):
+            if getattr(self, key):
+                raise ValueError(f"it brings its own program: `{key}` cannot be given")
+        if set(self.ports) != {"http"}:
+            raise ValueError("it has one port, called `http`")
+        return self
+
+
+class StubService(VendorService):
+    """Answers from the plan."""
+
+    stub: Stub
+
+
+class ProxyService(VendorService):
+    """Hands calls on to the real one."""
+
+    proxy: Forward
+
+
+def _with_tls(data: dict[object, object]) -> bool:
+    return any(isinstance(inner, dict) and inner.get("tls") for inner in (data.get("stub"), data.get("proxy")))
 
 
 class ProcessService(ServiceBase):
@@ -145,17 +193,24 @@ class ExternalService(ServiceBase):
         return url
 
 
+_TAGS = {"process": "process", "url": "external", "stub": "stub", "proxy": "proxy"}
+
+
 # The tags of unions stand in the places of errors; in angle brackets, none is ever taken for a key of the plan.
 def _service_kind(value: object) -> str:
     if isinstance(value, dict):
-        return "<process>" if "process" in value else "<external>" if "url" in value else "<docker>"
-    return {"ProcessService": "<process>", "ExternalService": "<external>"}.get(type(value).__name__, "<docker>")
+        return next((f"<{tag}>" for key, tag in _TAGS.items() if key in value), "<docker>")
+    return {
+        "ProcessService": "<process>", "ExternalService": "<external>", "StubService": "<stub>", "ProxyService": "<proxy>",
+    }.get(type(value).__name__, "<docker>")  # fmt: skip
 
 
 Service = Annotated[
     Annotated[DockerService, Tag("<docker>")]
     | Annotated[ProcessService, Tag("<process>")]
-    | Annotated[ExternalService, Tag("<external>")],
+    | Annotated[ExternalService, Tag("<external>")]
+    | Annotated[StubService, Tag("<stub>")]
+    | Annotated[ProxyService, Tag("<proxy>")],
     Discriminator(_service_kind),
 ]
 

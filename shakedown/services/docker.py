@@ -125,7 +125,7 @@ class ContainerRunner:
             ports=published,
             volumes=mounts,
             labels=self._labels.of(self.handle.name),
-            networking_config=self._endpoint(network, [self.handle.name]),
+            networking_config=self._endpoint(network, [self.handle.name, *service.aliases]),
             **self._options(network),
         )
         self.handle.container = container.id
@@ -163,7 +163,7 @@ class ContainerRunner:
                 volumes=self._mounts,
                 labels={**self._labels.of(self.handle.name), **labels},
                 networking_config=self._endpoint(
-                    self._network, [self.handle.name, self.handle.container_name or self.handle.name]
+                    self._network, [self.handle.name, self.handle.container_name or self.handle.name, *service.aliases]
                 ),
                 **self._options(self._network),
             )

@@ -102,8 +102,9 @@ class System:
             else:
                 self.client = self.client or find_engine()
                 self._runners[name] = ContainerRunner(
-                    name, as_container(name, service, self._base, self._run_dir), base=self._base, log=log, client=self.client, run=self.run, labels=self.labels,
-                    journal=self.journal, redact=self._redact, say=partial(self._say, name),
+                    name, as_container(name, service, self._base, self._run_dir), base=self._base, log=log,
+                    client=self.client, run=self.run, labels=self.labels, journal=self.journal, redact=self._redact,
+                    say=partial(self._say, name),
                 )  # fmt: skip
 
     def _have_replacements(self) -> None:
