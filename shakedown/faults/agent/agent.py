@@ -16,6 +16,7 @@ its `rules`. Only packages of the image's distribution: these files are copied i
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 import time
@@ -140,6 +141,9 @@ async def main(arguments):
     ways = foreground.Ways(arguments) if arguments else None
     agent = Agent(ways)
     loop = asyncio.get_running_loop()
+    # Whoever gives the orders takes any word on standard error for the agent's end.
+    loop.set_exception_handler(agent.proxy.unexpected)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     ending = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, ending.set)

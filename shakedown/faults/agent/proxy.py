@@ -135,6 +135,8 @@ class Flow:
             self.unblock(stage)
 
     def hold(self, number):
+        if self.connection.over:
+            return
         self.held += number
         proxy = self.connection.proxy
         proxy.held += number
@@ -142,6 +144,8 @@ class Flow:
             self.block(HELD)
 
     def unhold(self, number):
+        if self.connection.over:  # all of it was given back at its end
+            return
         self.held -= number
         self.connection.proxy.held -= number
         if HELD in self.blocked and self.held <= HELD_LITTLE:
@@ -353,7 +357,7 @@ class Proxy:
         self.ports = {}  # direction: where redirected connections arrive
         self.faults = []
         self.open = {}  # connections, in the order of their coming
-        self.connections = self.cut = self.broken = self.held = 0
+        self.connections = self.cut = self.broken = self.held = self.begun = 0
         self.last_error = ""
 
     async def start(self):
@@ -414,6 +418,12 @@ class Proxy:
                 raise
         raise failure
 
+    def unexpected(self, _, context):
+        """What went wrong in a callback is counted and told with the faults, and not printed."""
+        self.broken += 1
+        error = context.get("exception")
+        self.last_error = f"{type(error).__name__}: {error}" if error else str(context.get("message"))
+
     def begin(self, fault):
         """A fault begins: for the connections that are open, and for those to come."""
         self.faults.append(fault)
@@ -441,7 +451,8 @@ class ProxyFault:
         self.agent, self.order, self.tag = agent, order, order["tag"]
         self.proxy = agent.proxy
         self.rules = agent.redirects(order)
-        self.lots = random.Random(f"{order.get('seed', 0)}:{type(self).__name__}")
+        self.proxy.begun += 1  # so that a repetition draws other lots, which follow from the same seed
+        self.lots = random.Random(f"{order.get('seed', 0)}:{type(self).__name__}:{self.proxy.begun}")
         self.share = order.get("share", 1.0)
         self.wanted = [
             (one["direction"], frozenset(one.get("ports") or ()), frozenset(map(plain, one.get("addresses") or ())))

@@ -76,7 +76,7 @@ class Latency(ProxyFault):
         super().__init__(agent, order)
         self.latency, self.jitter = order["latency"], order.get("jitter", 0.0)
         self.shape = order.get("distribution", "uniform")
-        self.random = random.Random(f"{order.get('seed', 0)}:jitter")
+        self.random = random.Random(f"{order.get('seed', 0)}:jitter:{self.proxy.begun}")
         self.chunks, self.sum, self.squares = 0, 0.0, 0.0
 
     def stages(self, connection):

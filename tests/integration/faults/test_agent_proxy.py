@@ -283,6 +283,20 @@ async def test_the_lot_falls_as_the_seed_says():
 
 
 @on_uvloop
+async def test_a_repetition_draws_other_lots():
+    """The second fault of an agent draws differently from the first, and the same again in another run."""
+
+    async def draws():
+        async with standing(echo) as (agent, _):
+            faults = [agent.fault("latency", latency=0.001, seed="a") for _ in range(2)]
+            return [[fault.lots.random() for _ in range(5)] for fault in faults]
+
+    first, second = await draws()
+    assert first != second
+    assert await draws() == [first, second]
+
+
+@on_uvloop
 async def test_jitter_has_the_asked_shape():
     """Chunks' delays vary around the latency: their mean is the latency's half, their spread the jitter's."""
     async with standing(echo) as (agent, port):
