@@ -58,14 +58,14 @@ class NetworkLoss(OnPackets):
     """A share of the packets is lost, each by its own roll of the dice; the sender is told nothing."""
 
     type: Literal["network-loss"] = "network-loss"
-    share: Share = Field(gt=0, le=1, description="of the packets: `5%`; above 0 and at most 100%")
+    share: Share = Field(gt=0, le=1, description="of the packets")
 
 
 class NetworkCorruption(OnPackets):
     """A share of the packets has one bit flipped: the receiver's checksum finds it and drops the packet."""
 
     type: Literal["network-corruption"] = "network-corruption"
-    share: Share = Field(gt=0, le=1, description="of the packets: `5%`; above 0 and at most 100%")
+    share: Share = Field(gt=0, le=1, description="of the packets")
     undetected: bool = Field(
         default=False,
         description="the checksum is made to fit, so that the wrong byte reaches the application; packets without a payload are let alone",
@@ -76,15 +76,15 @@ class NetworkDuplication(OnPackets):
     """A share of the packets arrives twice."""
 
     type: Literal["network-duplication"] = "network-duplication"
-    share: Share = Field(gt=0, le=1, description="of the packets: `5%`; above 0 and at most 100%")
+    share: Share = Field(gt=0, le=1, description="of the packets")
 
 
 class NetworkReordering(OnPackets):
     """A share of the packets is held back, so that later ones of the same connection overtake it."""
 
     type: Literal["network-reordering"] = "network-reordering"
-    share: Share = Field(gt=0, lt=1, description="of the packets: `10%`; above 0 and below 100%")
-    gap: Duration = Field(default=0.02, gt=0, le=LONGEST, description="how long a packet is held back; at most 10 s")
+    share: Share = Field(gt=0, lt=1, description="of the packets")
+    gap: Duration = Field(default=0.02, gt=0, le=LONGEST, description="how long a packet is held back")
 
     def claims(self) -> frozenset[str]:
         """A delay would change what overtakes what."""
@@ -99,13 +99,13 @@ class NetworkDelay(OnPackets):
         default="out",
         description="which packets: those that come to the target, those that leave it, or both (twice the delay for a round trip)",
     )
-    latency: Duration = Field(gt=0, le=LONGEST, description="how much later; at most 10 s")
+    latency: Duration = Field(gt=0, le=LONGEST, description="how much later")
     jitter: Duration = Field(
         default=0.0,
         ge=0,
         description="how far a packet's delay may be off, either way; uniform; at most `latency`. Packets may overtake each other",
     )
-    share: Share = Field(default=1.0, gt=0, le=1, description="of the packets; above 0 and at most 100%")
+    share: Share = Field(default=1.0, gt=0, le=1, description="of the packets")
 
     @model_validator(mode="after")
     def _jitter(self) -> Self:

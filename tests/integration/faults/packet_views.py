@@ -6,7 +6,7 @@ from typing import Any
 
 from shakedown.services import System
 
-__all__ = ["Seen", "datagrams", "echo_service", "namespace_state", "trips"]
+__all__ = ["Seen", "datagrams", "echo_service", "in_namespace", "namespace_state", "trips"]
 
 _SERVER = """
 import http.server, socket, socketserver, threading
@@ -128,17 +128,22 @@ def trips(system: System, source: str, target: str, count: int = 200) -> dict[st
     return _run(system, source, _TRIPS, target, count)
 
 
+def in_namespace(engine: Any, image: str, system: System, service: str, script: str) -> str:
+    """Run a script with iptables and tc in a service's namespace."""
+    output = engine.containers.run(
+        image, entrypoint=["sh", "-ec", script], network_mode=f"container:{system.handle(service).container}",
+        cap_add=["NET_ADMIN", "NET_RAW"], remove=True, stderr=False,
+    )  # fmt: skip
+    return output.decode()
+
+
 def namespace_state(engine: Any, image: str, system: System, service: str) -> str:
     """Every rule of a service's namespace, and the queueing disciplines of its interfaces, without their counters."""
     script = (
         "for t in iptables-nft iptables-legacy ip6tables-nft ip6tables-legacy; do echo $t; $t-save; done; tc qdisc show"
     )
-    output = engine.containers.run(
-        image, entrypoint=["sh", "-c", script], network_mode=f"container:{system.handle(service).container}",
-        cap_add=["NET_ADMIN", "NET_RAW"], remove=True, stderr=False,
-    )  # fmt: skip
     tool, found = "", []
-    for line in output.decode().splitlines():
+    for line in in_namespace(engine, image, system, service, script).splitlines():
         tool = line if line.startswith(("iptables", "ip6tables")) else tool
         if line.startswith(("-A", "qdisc")):
             found.append(f"{tool} {line}")

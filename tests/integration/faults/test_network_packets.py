@@ -8,6 +8,7 @@ import pytest
 from shakedown.faults import build_fault
 from shakedown.faults.network.loss import LossFault
 from shakedown.guard import carry_out
+from shakedown.guard.undo import RulesRemove
 from shakedown.plan.faults.packets import (
     NetworkCorruption,
     NetworkDelay,
@@ -16,7 +17,7 @@ from shakedown.plan.faults.packets import (
     NetworkReordering,
 )  # fmt: skip
 from tests.integration.faults.harness import context_of, inject
-from tests.integration.faults.packet_views import datagrams, echo_service, namespace_state, trips
+from tests.integration.faults.packet_views import datagrams, echo_service, in_namespace, namespace_state, trips
 
 pytestmark = pytest.mark.integration
 
@@ -206,3 +207,34 @@ def test_two_faults_of_packets_at_once(two):
         assert fault.gone().held
     assert datagrams(two, "other", "web", 100).lost == 0
     context.agents.close()
+
+
+def test_what_is_not_ours_survives(two, engine, python_image):
+    """A rule and a queueing discipline of somebody else's are byte for byte the same after a fault and after its undo."""
+    theirs = (
+        "iptables-nft -w -t mangle -A POSTROUTING -p tcp --dport 81 -m comment --comment theirs -j ACCEPT;"
+        "tc qdisc add dev eth0 root handle 77: tbf rate 1gbit burst 1mb latency 1s"
+    )
+    in_namespace(engine, python_image, two, "web", theirs)
+    before = namespace_state(engine, python_image, two, "web")
+    assert "theirs" in before
+    assert "tbf 77:" in before
+    plan = NetworkCorruption(target="web", share=0.2, peers=["other"])
+    record, _ = inject(two, plan, hold=3.0, during=lambda: datagrams(two, "other", "web", 400))
+    assert record.effect.held, record.effect
+    assert record.gone.held
+    undo = RulesRemove(container=two.handle("web").container, tag="shakedown:0", image=python_image, qdisc="5d17:")
+    assert "removed" in carry_out(undo, engine)
+    assert namespace_state(engine, python_image, two, "web") == before
+
+
+def test_the_undo_removes_a_discipline_with_our_handle(two, engine, python_image):
+    """Whatever its kind: the handle says whose it is. Twice is as good as once."""
+    before = namespace_state(engine, python_image, two, "web")
+    ours = "tc qdisc add dev eth0 root handle 5d17: tbf rate 1gbit burst 1mb latency 1s"
+    in_namespace(engine, python_image, two, "web", ours)
+    assert namespace_state(engine, python_image, two, "web") != before
+    undo = RulesRemove(container=two.handle("web").container, tag="shakedown:0", image=python_image, qdisc="5d17:")
+    for _ in range(2):
+        assert "removed" in carry_out(undo, engine)
+        assert namespace_state(engine, python_image, two, "web") == before
