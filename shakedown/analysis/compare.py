@@ -12,7 +12,7 @@ from shakedown.records.recovery import Comparison
 from shakedown.units import format_duration, format_size
 from shakedown.verdict import Verdict
 
-__all__ = ["compare_loads", "compare_memory"]
+__all__ = ["compare_loads", "compare_memory", "drifting_figure"]
 
 # Below these, a relative change is the machine's own noise and nobody's concern.
 LATENCY_FLOOR = 0.025
@@ -70,6 +70,18 @@ def compare_loads(
             verdict = Verdict.FAILED if worse else Verdict.PASSED
         found.append(Comparison(before.load, metric, unit, first, second, allowed, verdict, samples, reason))
     return found
+
+
+def drifting_figure(load: LoadResult, metric: str) -> float | None:
+    """A figure of a whole load that grows when things get worse; None where it was not measured.
+
+    Args:
+        metric: a quantile, which is seconds; or throughput, of which it is the seconds for each request.
+    """
+    stats = window_stats(load)
+    if metric in QUANTILES:
+        return stats.latency.quantile(QUANTILES[metric])
+    return stats.seconds / stats.ok if stats.ok else None
 
 
 def _slow_seconds(load: LoadResult, q: float, limit: float) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from shakedown.records.suites import SuiteResult
 from shakedown.units import format_duration, format_share, format_size
 
 __all__ = [
+    "drifting",
     "failing_tests",
     "growing_series",
     "ledger_findings",
@@ -115,6 +116,22 @@ def growing_series(series: str, growth: Growth) -> Finding:
             growth.reason,
         ),
         f"look for caches and lists without a bound in {series.partition('.')[0]}",
+        series.partition(".")[0],
+    )
+
+
+def drifting(series: str, growth: Growth) -> Finding:
+    """A figure of a load that gets worse from repetition to repetition."""
+    falls = series.endswith(".throughput")
+    words = f"{series} {'falls' if falls else 'grows'}"
+    interval = f"{format_share(growth.low)} to {format_share(growth.high)}"
+    share = growth.growth / (1 + growth.growth) if falls else growth.growth  # it is judged by the time for a request
+    return Finding(
+        Severity.FAILURE,
+        f"{words}: {format_share(share)} over {growth.cycles} repetitions",
+        "the service gets slower the longer it runs: something fills up, is searched through, or is shared more and more",
+        (f"95 % interval{' of the time for a request' if falls else ''}: {interval}", growth.reason),
+        "compare its resources, tables and caches at the first and the last repetition",
         series.partition(".")[0],
     )
 

@@ -74,34 +74,37 @@ class Growth:
     needed: int | None = None
 
 
-def judge_growth(values: Sequence[float], *, max_growth: float | None = None) -> Growth:
+def judge_growth(values: Sequence[float], *, max_growth: float | None = None, unit: float = LEAST_UNITS) -> Growth:
     """Judge one value per cycle, in order.
 
     Args:
         values: the series, one reading per repetition.
         max_growth: the relative growth over the judged window that is allowed (0.25 is 25 %). When it is not given, no
             sustained growth is, and few cycles are held against 25 %.
+        unit: of the series: growth below it does not count (1 for counts and bytes, 1 ms for latencies).
     """
     y = np.asarray(values, dtype=float)
     if len(y) >= ENOUGH:
-        return _judge_many(y, max_growth)
+        return _judge_many(y, max_growth, unit)
     return _judge_few(y[int(len(y) * WARM_UP_SHARE) :], DEFAULT_LIMIT if max_growth is None else max_growth)
 
 
-def _judge_many(y: np.ndarray, limit: float | None) -> Growth:
+def _judge_many(y: np.ndarray, limit: float | None, unit: float) -> Growth:
     trend = find_trend(y)
     base = max(abs(trend.start), 1e-12)
     growth, error = trend.growth / base, Z * trend.error / base
     low, high = growth - error, growth + error
-    verdict, reason = _decide(y, trend, growth, high, limit)
+    verdict, reason = _decide(y, trend, growth, high, limit, unit)
     needed = _needed(trend, len(y)) if verdict is GrowthVerdict.UNSETTLED else None
     end = trend.start + trend.growth
     return Growth(verdict, len(y), trend.start, end, growth, low, high, trend.growth / (len(y) - 1), reason, needed)
 
 
-def _decide(y: np.ndarray, trend: Trend, growth: float, high: float, limit: float | None) -> tuple[GrowthVerdict, str]:
+def _decide(
+    y: np.ndarray, trend: Trend, growth: float, high: float, limit: float | None, unit: float
+) -> tuple[GrowthVerdict, str]:
     besides = f", beside {trend.shape}" if trend.shape else ""
-    if _sustained(y, trend):
+    if _sustained(y, trend, unit):
         if limit is not None and high <= limit:
             return GrowthVerdict.STEADY, f"it grows from cycle to cycle{besides}, and stays within the limit"
         return GrowthVerdict.GROWS, (
@@ -115,13 +118,13 @@ def _decide(y: np.ndarray, trend: Trend, growth: float, high: float, limit: floa
     return GrowthVerdict.UNSETTLED, f"{explained} explains the series as well as a trend, and the noise could hide one"
 
 
-def _sustained(y: np.ndarray, trend: Trend) -> bool:
+def _sustained(y: np.ndarray, trend: Trend, unit: float) -> bool:
     quarter = len(y) // 4
     settled = y[quarter:]
     block = max(len(settled) // 3, 1)
     return (
         trend.evidence > EVIDENCE
-        and trend.growth >= max(LEAST_SHARE * abs(float(np.median(y))), LEAST_UNITS)
+        and trend.growth >= max(LEAST_SHARE * abs(float(np.median(y))), unit)
         and float(np.median(y[-quarter:]) - np.median(y[:quarter])) >= trend.growth / 2
         and float(settled[-block:].min()) > float(settled[:block].min())
     )

@@ -221,8 +221,11 @@ class StressStage(StageModel):
         return [use for use in self.parallel if isinstance(use, UseScenario)]
 
 
+DRIFTS = ("p50", "p95", "p99", "throughput")  # what may drift in a load
+
+
 class Leak(PlanModel):
-    """A series (service.series) that must not grow by more than `max_growth` of its start over the repetitions."""
+    """A series that must not grow by more than `max_growth` of its start over the repetitions."""
 
     series: str
     max_growth: Share | None = (
@@ -256,7 +259,10 @@ class EnduranceStage(StageModel):
     repeat: int = Field(gt=0)
     until: Until | None = None  # before `repeat` is reached
     run: list[Use] = Field(min_length=1)
-    leaks: list[Annotated[Leak, BeforeValidator(_as_leak)]] = []
+    leaks: list[Annotated[Leak, BeforeValidator(_as_leak)]] = []  # service.series
+    drifts: list[
+        Annotated[Leak, BeforeValidator(_as_leak)]
+    ] = []  # load.p50, .p95, .p99, or .throughput, which must not fall
     flaky_tests: int = Field(default=0, ge=0)  # most tests that may fail in some repetitions
     settle: Duration = 1.0  # idle time before each repetition's resources are read
 

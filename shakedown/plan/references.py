@@ -16,7 +16,7 @@ from shakedown.plan.experiments import EachDependency, Experiment
 from shakedown.plan.faults import FaultModel, conflict
 from shakedown.plan.faults.base import no_such
 from shakedown.plan.hosts import is_loopback
-from shakedown.plan.model import FaultsStage, Plan, UseScenario, UseSuite
+from shakedown.plan.model import DRIFTS, FaultsStage, Plan, UseScenario, UseSuite
 from shakedown.plan.profiles import nearest
 from shakedown.plan.references_drivers import driver_problems
 from shakedown.plan.references_http import http_problems
@@ -217,6 +217,18 @@ class _Checker:
             yield from self.thresholds((*root, "endurance"), stages.endurance.thresholds, stages.endurance.run)
             for index, leak in enumerate(stages.endurance.leaks):
                 yield from self.series((*root, "endurance", "leaks", index), leak.series)
+            labels = [label_of(use) for use in stages.endurance.loads]
+            for index, drift in enumerate(stages.endurance.drifts):
+                label, _, metric = drift.series.partition(".")
+                here: Path = (*root, "endurance", "drifts", index)
+                if label not in labels:
+                    yield self.unknown(here, "load of this stage", label, labels)
+                elif metric not in DRIFTS:
+                    yield self.problem(
+                        here,
+                        f"no such drift: `{drift.series}`; a load has {', '.join(DRIFTS)}",
+                        nearest(metric, DRIFTS),
+                    )
         yield from self.faults()
         yield from self.recovery()
 

@@ -1,15 +1,21 @@
-"""What repetitions say: growing resources, flaky tests."""
+"""What repetitions say: growing resources, drifting figures, flaky tests."""
 
-from shakedown.analysis.diagnosis import failing_tests, growing_series
+from collections.abc import Callable
+
+from shakedown.analysis.compare import drifting_figure
+from shakedown.analysis.diagnosis import drifting, failing_tests, growing_series
 from shakedown.analysis.flakes import merge_tests
-from shakedown.analysis.growth import DEFAULT_LIMIT, GrowthVerdict, judge_growth
-from shakedown.plan.model import EnduranceStage
+from shakedown.analysis.growth import DEFAULT_LIMIT, Growth, GrowthVerdict, judge_growth
+from shakedown.plan.model import EnduranceStage, Leak
 from shakedown.records.judgement import Finding, Severity
 from shakedown.session.live import Session
 from shakedown.units import format_duration, format_share
 from shakedown.verdict import Verdict
 
 __all__ = ["enough", "judge_repetitions"]
+
+QUANTILES = ("p50", "p95", "p99")
+LATENCY_UNIT = 0.001  # seconds: a drift below it is nobody's concern
 
 
 def enough(session: Session, stage: EnduranceStage, elapsed: float, repetition: int) -> str | None:
@@ -37,29 +43,13 @@ def judge_repetitions(session: Session, stage: EnduranceStage) -> list[tuple[Ver
     for leak in stage.leaks:
         source, _, series = leak.series.partition(".")
         values = [sample.value for _, sample in cycles if (sample.source, sample.series) == (source, series)]
-        growth = judge_growth(values, max_growth=leak.max_growth)
-        words = f"{leak.series}: {format_share(growth.growth)} over {growth.cycles} repetitions"
-        interval = f"95 % interval {format_share(growth.low)} to {format_share(growth.high)}, limit {format_share(leak.max_growth or DEFAULT_LIMIT)}"
-        if growth.verdict is GrowthVerdict.GROWS:
-            finding = growing_series(leak.series, growth)
-            session.find("endurance", finding)
-            parts.append((Verdict.FAILED, finding.title))
-        elif growth.verdict is GrowthVerdict.STEADY:
-            session.find("endurance", Finding(Severity.NOTE, f"{words}: steady", "", (interval,), "", source))
-            parts.append((Verdict.PASSED, words))
-        else:
-            session.find(
-                "endurance",
-                Finding(
-                    Severity.DOUBT,
-                    f"{words}: not settled",
-                    growth.reason,
-                    (interval,),
-                    f"repeat about {growth.needed} times",
-                    source,
-                ),
-            )
-            parts.append((Verdict.INCONCLUSIVE, f"{words}: {growth.reason}"))
+        parts.append(_judge_series(session, leak, judge_growth(values, max_growth=leak.max_growth), growing_series))
+    for drift in stage.drifts:
+        label, _, metric = drift.series.partition(".")
+        loads = [load for load in session.loads if load.stage == "endurance" and load.load == label]
+        figures = [figure for load in loads if (figure := drifting_figure(load, metric)) is not None]
+        growth = judge_growth(figures, max_growth=drift.max_growth, unit=LATENCY_UNIT if metric in QUANTILES else 0.0)
+        parts.append(_judge_series(session, drift, growth, drifting))
     suites = [result for result in session.suites if result.stage == "endurance"]
     unstable = failing_tests(suites)
     for finding in unstable:
@@ -67,3 +57,25 @@ def judge_repetitions(session: Session, stage: EnduranceStage) -> list[tuple[Ver
     if suites and len(unstable) > stage.flaky_tests:
         parts.append((Verdict.FAILED, f"{len(unstable)} tests failed in some repetition, {stage.flaky_tests} allowed"))
     return parts
+
+
+def _judge_series(
+    session: Session, leak: Leak, growth: Growth, finding_of: Callable[[str, Growth], Finding]
+) -> tuple[Verdict, str]:
+    source = leak.series.partition(".")[0]
+    words = f"{leak.series}: {format_share(growth.growth)} over {growth.cycles} repetitions"
+    limit = format_share(leak.max_growth if leak.max_growth is not None else DEFAULT_LIMIT)
+    interval = f"95 % interval {format_share(growth.low)} to {format_share(growth.high)}, limit {limit}"
+    if growth.verdict is GrowthVerdict.GROWS:
+        finding = finding_of(leak.series, growth)
+        session.find("endurance", finding)
+        return Verdict.FAILED, finding.title
+    if growth.verdict is GrowthVerdict.STEADY:
+        said = (interval, growth.reason)
+        session.find("endurance", Finding(Severity.NOTE, f"{words}: steady", "", said, "", source))
+        return Verdict.PASSED, words
+    advice = f"repeat about {growth.needed} times"
+    session.find(
+        "endurance", Finding(Severity.DOUBT, f"{words}: not settled", growth.reason, (interval,), advice, source)
+    )
+    return Verdict.INCONCLUSIVE, f"{words}: {growth.reason}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shakedown.analysis.compare import compare_loads, compare_memory
+from shakedown.analysis.compare import compare_loads, compare_memory, drifting_figure
 from shakedown.analysis.diagnosis import ledger_findings, lying_health
 from shakedown.analysis.disturbance import disturbed, foreign_cpu
 from shakedown.analysis.evidence import Evidence
@@ -298,3 +298,12 @@ def test_users_that_wait_for_slow_answers_do_not_hide_them():
         Verdict.FAILED
     )
     assert compare_loads(before, seconds([quick] * 9 + [slow * 4]), {"p99": 1.0})[0].verdict is Verdict.PASSED
+
+
+def test_figures_that_may_drift_grow_when_things_get_worse():
+    """A quantile grows with latency, the time for a request with less throughput; what was not measured is none."""
+    slow, quick = load([0.2] * 100), load([0.1] * 200)
+    assert drifting_figure(slow, "p95") > 1.9 * drifting_figure(quick, "p95")
+    assert drifting_figure(slow, "throughput") == pytest.approx(2 * drifting_figure(quick, "throughput"))
+    assert drifting_figure(load([]), "p50") is None
+    assert drifting_figure(load([]), "throughput") is None

@@ -118,3 +118,11 @@ def test_a_trend_needs_enough_values():
     """Fewer values than the largest model has parameters are refused."""
     with pytest.raises(ValueError, match="too few"):
         find_trend(np.arange(7.0))
+
+
+def test_a_latency_has_its_own_unit():
+    """Milliseconds that grow by a third are a drift; with the unit of counts they would be nothing."""
+    rng = np.random.default_rng(9)
+    latencies = 0.030 + 0.0002 * np.arange(60) + rng.normal(0, 0.0005, 60)
+    assert judge_growth(latencies, unit=0.001).verdict is GrowthVerdict.GROWS
+    assert judge_growth(latencies).verdict is not GrowthVerdict.GROWS
