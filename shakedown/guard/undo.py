@@ -7,6 +7,7 @@ or our mark.
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -44,6 +45,7 @@ __all__ = [
 PROCESS_MARK = "SHAKEDOWN_PROCESS"  # variable of the environment of each process that we start, and of its children
 PROCESS_GRACE = 3.0
 REMOVAL_LIMIT = 20.0
+SETTLES_WITHIN = 2.0  # the engine takes note that a container ended
 SAME_PROCESS = 0.5  # seconds between two readings of when a process began
 
 
@@ -391,7 +393,9 @@ def _remove_network(name: str, client: "DockerClient") -> str:
             return f"network {name} removed"
 
 
-def _exec(undo: ContainerExec, container: "Container") -> str:
+def _exec(undo: ContainerExec, container: "Container", attempts: int = 3) -> str:
+    from docker.errors import APIError  # noqa: PLC0415 - see engine.find_engine
+
     if container.status == "paused":
         container.unpause()
     elif container.status != "running":
@@ -408,12 +412,29 @@ def _exec(undo: ContainerExec, container: "Container") -> str:
         )
     except OSError as error:  # the engine's client gave up waiting
         raise GuardError(f"in {container.name}: `{_words(undo.command)}` does not end: {error}") from error
-    if undo.tool and code in _NO_SUCH_PROGRAM:
+    except APIError as error:
+        code, output = 126, str(error.explanation).encode()
+    if not code:
+        return f"undone in {container.name}"
+    if attempts > 1 and _moved_on(container):
+        return _exec(undo, container, attempts - 1)
+    said = (output if isinstance(output, bytes) else b"".join(output)).decode(errors="replace").strip()[-300:]
+    if undo.tool and code in _NO_SUCH_PROGRAM and re.search(r"no such file|not found", said, re.IGNORECASE):
         return f"undone in {container.name} before"
-    if code:
-        said = (output if isinstance(output, bytes) else b"".join(output)).decode(errors="replace").strip()[-300:]
-        raise GuardError(f"in {container.name}: `{_words(undo.command)}` ended with {code}: {said}")
-    return f"undone in {container.name}"
+    raise GuardError(f"in {container.name}: `{_words(undo.command)}` ended with {code}: {said}")
+
+
+def _moved_on(container: "Container") -> bool:
+    """Whether a container in which a command failed was just ending, or starting anew: the engine says so a little later."""
+    started = container.attrs["State"]["StartedAt"]
+    until = time.monotonic() + SETTLES_WITHIN
+    while True:
+        container.reload()
+        if container.status not in ("running", "paused") or container.attrs["State"]["StartedAt"] != started:
+            return True
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
 
 
 def _run(undo: CommandRun) -> str:

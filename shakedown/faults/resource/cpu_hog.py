@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from shakedown.faults.base import FaultContext
+from shakedown.faults.resource.cgroup import CgroupState, read_cgroup
 from shakedown.faults.resource.helper import HelperFault
 from shakedown.faults.resource.inside import HelperProcess
 from shakedown.plan.faults.resource import ResourceCpuHog
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CpuHogFault"]
 
 ENOUGH = 0.5  # of what was asked: an equal share against a service that is as busy
-LOOK_OVER = 0.5  # seconds that are measured at least
+LOOK_OVER = 1.0  # seconds that are measured at least
 
 # Each loop looks at the time some hundred times a second, and ends by itself also when nobody is there to end it.
 _BUSY = """
@@ -34,19 +35,21 @@ class CpuHogFault(HelperFault[ResourceCpuHog]):
     """The fault."""
 
     mechanism = "busy loops inside the container, in its own cgroup"
-    proof = "CPU time that the loops used, at least half of what was asked"
+    proof = (
+        "CPU time that the loops used: half of what was asked or more; or the container throttled more often than not"
+    )
 
     def __init__(self, plan: ResourceCpuHog, context: FaultContext) -> None:
         super().__init__(plan, context)
         self._workers = plan.workers or 0
         self._room = 0.0  # CPUs that the loops could have at most
-        self._last: tuple[float, float] | None = None
+        self._last: tuple[float, float, CgroupState] | None = None
 
     @property
     def parameters(self) -> str:
         """For the report."""
         workers = self.plan.workers or self._workers
-        return f"{workers} busy processes" if workers else "one busy process for each CPU"
+        return f"{workers} busy process{'es' if workers > 1 else ''}" if workers else "one busy process for each CPU"
 
     def check(self) -> None:
         """As every such fault; how many CPUs there are."""
@@ -64,20 +67,22 @@ class CpuHogFault(HelperFault[ResourceCpuHog]):
         """Every loop, and the shell that started them."""
         return sum(process.name != "date" for process in mine) > self._workers
 
-    def measure(self, container: "Container", mine: list[HelperProcess]) -> Proof:  # noqa: ARG002 - the loops say it
-        """They get their share of the CPUs."""
-        at = time.monotonic()
+    def measure(self, container: "Container") -> Proof:
+        """They get their share of the CPUs, or there is nothing left for anybody."""
+        if self._last is not None and time.monotonic() - self._last[0] < LOOK_OVER:
+            # A look costs CPU time of the container: it must not be what is measured.
+            return Proof(held=False, evidence="the loops run; not yet measured for long enough")
+        mine, now, at = self.inside.processes(), read_cgroup(container), time.monotonic()
         used = sum(process.cpu_seconds for process in mine)
-        if self._last is None or not mine:
-            self._last = (at, used)
-        since, before = self._last
-        if at - since < LOOK_OVER:
-            return Proof(held=False, evidence=f"{len(mine)} loops run; not yet measured for long enough")
+        if self._last is None or not self.whole(mine):
+            self._last = (at, used, now)
+            return Proof(held=False, evidence=f"{len(mine)} processes of ours run; not yet measured")
+        since, before, first = self._last
+        self._last = (at, used, now)
         rate = (used - before) / (at - since)
-        return Proof(
-            held=rate >= ENOUGH * self._room,
-            evidence=f"{len(mine)} processes of ours used {rate:.2f} of {self._room:g} CPUs for {at - since:.1f} s",
-            asked=self._room,
-            measured=rate,
-            unit="CPUs",
-        )
+        periods, throttled = (now.periods or 0) - (first.periods or 0), (now.throttled or 0) - (first.throttled or 0)
+        evidence = f"{len(mine)} processes of ours used {rate:.2f} of {self._room:g} CPUs for {at - since:.1f} s"
+        if throttled:
+            evidence += f"; the container was throttled in {throttled} of {periods} periods"
+        held = rate >= ENOUGH * self._room or throttled > ENOUGH * max(periods, 1)
+        return Proof(held=held, evidence=evidence, asked=self._room, measured=rate, unit="CPUs")

@@ -23,7 +23,9 @@ class CpuLimitFault(LimitFault[ResourceCpuLimit]):
     """The fault."""
 
     mechanism = "Docker: CPU quota of the running container (cgroup)"
-    proof = "quota read back from the cgroup, and periods in which the service was throttled"
+    proof = (
+        "quota read back from the cgroup, periods in which the service was throttled, and CPUs that it used meanwhile"
+    )
 
     def __init__(self, plan: ResourceCpuLimit, context: FaultContext) -> None:
         super().__init__(plan, context)

@@ -174,7 +174,7 @@ class DiskFullFault(HelperFault[ResourceDiskFull]):
         """The file is there."""
         return self.inside.run(_THERE, self._file)[0] == 0
 
-    def measure(self, container: "Container", mine: list[HelperProcess]) -> Proof:  # noqa: ARG002 - the file system says it
+    def measure(self, container: "Container") -> Proof:  # noqa: ARG002 - the file system says it
         """As full as asked; when all was asked, a write by the service's own user fails."""
         space = self._space(self.inside)
         evidence = f"{format_share(space.share)} of {space.mount} ({space.kind}) in use, {format_size(space.free)} free"

@@ -64,7 +64,7 @@ class HelperFault(Fault[P]):
         """Start the processes, which end after so many seconds."""
 
     @abstractmethod
-    def measure(self, container: "Container", mine: list[HelperProcess]) -> Proof:
+    def measure(self, container: "Container") -> Proof:
         """What our processes take."""
 
     @abstractmethod
@@ -74,11 +74,12 @@ class HelperFault(Fault[P]):
     def effect(self) -> Proof:
         """They run, and take what was asked."""
         container = self.context.container(self.plan.target)
-        if self.inside.restarted(container):
+        proof = None if self.inside.restarted(container) else self.measure(container)
+        container = self.context.container(self.plan.target)
+        if proof is None or self.inside.restarted(container):
             return Proof(
                 held=False, evidence=f"the container is {container.status}, or was started anew: none of ours is left"
             )
-        proof = self.measure(container, self.inside.processes())
         self._proved = self._proved or proof.held
         return proof
 
@@ -92,10 +93,11 @@ class HelperFault(Fault[P]):
 
     def _ended_early(self) -> str:
         """What ended it before its time; empty: nothing did."""
+        mine = self.inside.processes() if self.context.container(self.plan.target).status == "running" else []
         container = self.context.container(self.plan.target)
         if self.inside.restarted(container):
             return f"the container of `{self.plan.target}` was started anew, or ended"
-        if container.status == "running" and not self.whole(self.inside.processes()):
+        if container.status == "running" and not self.whole(mine):
             return "a process of ours ended before its time: somebody, or the kernel, killed it"
         return ""
 

@@ -8,6 +8,7 @@ found, and ended: children first, so that their parents can still take note of t
 import io
 import secrets
 import tarfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,13 +157,15 @@ class Inside:
             raise FaultError(f"nothing can be started inside {self.container.name}: {error.explanation}") from error
 
     def processes(self) -> list[HelperProcess]:
-        """Those of ours that run.
+        """Those of ours that run; none where the container ended meanwhile, which the engine says a little later.
 
         Raises:
             FaultError: it cannot be looked.
         """
         code, text = self.run(_LOOK)
         if code:
+            if self.ends():
+                return []
             raise FaultError(f"the processes of {self.container.name} cannot be looked at: {text.strip()[-200:]}")
         found = []
         for line in text.splitlines():
@@ -190,6 +193,22 @@ class Inside:
             container=str(self.container.id), command=self.script(f"{first}{_END}", *files), user="0",
             started="" if lasting or self._tool else self.started, lasting=lasting, start=start, tool=self._tool,
         )  # fmt: skip
+
+    def ends(self, within: float = 2.0) -> bool:
+        """Whether the container is found to have ended, or to have been started anew, within a moment."""
+        from docker.errors import NotFound  # noqa: PLC0415 - see guard.engine
+
+        until = time.monotonic() + within
+        while True:
+            try:
+                self.container.reload()
+            except NotFound:
+                return True
+            if self.restarted(self.container):
+                return True
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
 
     def restarted(self, container: "Container") -> bool:
         """Whether the container was started anew, or does not run: then no process of ours is left."""

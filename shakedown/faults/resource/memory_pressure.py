@@ -79,9 +79,10 @@ class MemoryPressureFault(HelperFault[ResourceMemoryPressure]):
         """The memory is held."""
         return _held(mine) >= ENOUGH * self._bytes
 
-    def measure(self, container: "Container", mine: list[HelperProcess]) -> Proof:
+    def measure(self, container: "Container") -> Proof:
         """The cgroup is as full as asked, and our part of it is there."""
-        now, held = read_cgroup(container), _held(mine)
+        now, mine = read_cgroup(container), self.inside.processes()
+        held = _held(mine)
         evidence = f"{format_size(held)} held by our process, {format_size(now.memory_firm or 0)} in use in all"
         there = self.whole(mine)
         if self.plan.fill is None:

@@ -91,6 +91,8 @@ class OomKillFault(Fault[ResourceOomKill]):
     def _processes(self) -> dict[int, tuple[int, str]]:
         code, text = self._in.run(_SCORES)
         if code:
+            if self._in.ends():
+                return {}
             raise FaultError(f"the processes of `{self.plan.target}` cannot be looked at: {text.strip()[-200:]}")
         rows = [line.split(None, 2) for line in text.splitlines()]
         return {int(row[0]): (int(row[1]), row[2]) for row in rows if len(row) == 3 and row[1].lstrip("-").isdigit()}
@@ -121,16 +123,14 @@ class OomKillFault(Fault[ResourceOomKill]):
         while time.monotonic() < until and not self.context.ending:
             container = self.context.container(self.plan.target)
             if self._in.restarted(container):
-                self._killed = [self._there.get(1, (0, "?"))[1]]
-                return
-            if self._kills(container):
+                break
+            if self._kills(container) and (self.plan.victim == "largest" or self._in.ends()):
                 break
             time.sleep(0.05)
-        container = self.context.container(self.plan.target)
-        if self._in.restarted(container):
+        left = self._processes()
+        if self._in.restarted(self.context.container(self.plan.target)):
             self._killed = [self._there.get(1, (0, "?"))[1]]
             return
-        left = self._processes()
         self._killed = [name for pid, (_, name) in self._there.items() if pid not in left]
         carry_out(self._in.undo(), self.context.client)
 

@@ -161,7 +161,7 @@ class ResourceOpenFiles(_OnPart):
     part = "files"
     type: Literal["resource-open-files"] = "resource-open-files"
     leave: int = Field(
-        default=0, ge=0, le=1_000_000, description="how many more files its main process may open than it has open"
+        default=0, ge=0, le=1_000_000, description="how many more files each process may open than it has open"
     )
 
 
@@ -206,7 +206,7 @@ class ResourceDiskFull(_OnPart):
 
 
 class ResourceSlowDisk(_OnPart):
-    """The container's reads and writes of the disk are slowed to so many bytes or operations each second."""
+    """The container's reads and writes of the disk are slowed to so many bytes each second."""
 
     part = "disk-speed"
     type: Literal["resource-slow-disk"] = "resource-slow-disk"
