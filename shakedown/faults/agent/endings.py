@@ -110,7 +110,7 @@ class Blackhole(ProxyFault):
             connection.reset()
 
     def stats(self):
-        return {**super().stats(), "bytes": self.bytes, "gaps": self.gaps}
+        return {**super().stats(), "bytes": self.bytes, "gaps": self.gaps, "dropped": self.rules.dropped()}
 
 
 class HalfOpen(Timed):

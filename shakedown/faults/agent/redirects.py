@@ -62,7 +62,10 @@ class Redirects:
         for direction, (family, match, away) in chosen:
             chain = "PREROUTING" if direction == "in" else "OUTPUT"
             family.add("nat", chain, [*match, *away], ["REDIRECT", "--to-ports", str(self.proxy.ports[direction])])
-        if self.order.get("existing", "reset") != "reset":
+        existing = self.order.get("existing", "reset")
+        if existing == "vanish":
+            self.drop(chosen)
+        if existing != "reset":
             return
         self.end_open_ones()
         for direction, (family, match, away) in chosen:
@@ -70,6 +73,26 @@ class Redirects:
             # Whatever was not found above is reset at its next packet. RST itself passes, or the other end would never know.
             living = ["!", "--tcp-flags", "RST", "RST"]
             family.add("filter", chain, [*match, *living, *away], ["REJECT", "--reject-with", "tcp-reset"])
+
+    def drop(self, chosen):
+        """What goes round the proxy vanishes: packets of connections that were open before, and of no others.
+
+        Here a redirected connection has the proxy's port, and not the server's: none of these rules matches it.
+        """
+        for direction, (family, match, away) in chosen:
+            family.add("filter", "INPUT" if direction == "in" else "OUTPUT", [*match, *away], ["DROP"])
+            if direction == "in":  # the answers; of what the target calls, those to the proxy itself look the same
+                turned = [{"-i": "-o", "-s": "-d", "--dport": "--sport"}.get(word, word) for word in match]
+                family.add("filter", "OUTPUT", turned, ["DROP"])
+
+    def dropped(self):
+        """Packets that vanished so."""
+        total = 0
+        for family in (self.four, self.six):
+            if family is not None:
+                listing = rules.run(family.tool, "-w", "-t", "filter", "-L", "-v", "-x", "-n")[1]
+                total += sum(int(line.split()[0]) for line in listing.splitlines() if family.tag in line and " DROP " in line)
+        return total
 
     def refuse(self, share):
         """Answer new connections by RST, this share of them."""
@@ -155,6 +178,9 @@ class NoRules:
         return self.left
 
     def packets(self):
+        return 0
+
+    def dropped(self):
         return 0
 
 

@@ -36,8 +36,9 @@ class LatencyFault(ProxiedFault[NetworkLatency]):
         """Chunks of real connections were held back by what was asked (half of it in each direction)."""
         stats = self.stats()
         added = 2 * float(stats["delay"])
+        spread = f", give or take {format_duration(2 * float(stats['spread']))}" if self.plan.jitter else ""
         evidence = (
-            f"{self.met(stats)}; {stats['chunks']} chunks delayed, round trip longer by {format_duration(added)} "
+            f"{self.met(stats)}; {stats['chunks']} chunks delayed, round trip longer by {format_duration(added)}{spread} "
             f"(asked {format_duration(self.plan.latency)}); {self.own_cost()}"
         )
         held = stats["chunks"] > 0 and added >= ENOUGH * self.plan.latency

@@ -23,6 +23,11 @@ __all__ = ["ProxiedFault"]
 P = TypeVar("P", bound=OnConnections)
 
 REDIRECTED = "iptables REDIRECT to a transparent proxy in the target's network namespace"
+_EXISTING = {
+    "reset": "open connections reset once",
+    "keep": "connections that are open already are left alone",
+    "vanish": "packets of open connections dropped",
+}
 IN_FRONT = "the proxy in the foreground, which stands before the service from the run's start on"
 
 
@@ -76,8 +81,7 @@ class ProxiedFault(NetworkFault[P]):
                 raise FaultRefusedError(
                     f"none of {', '.join(self.plan.peers) or 'the services'} has an address to look for"
                 )
-            kept = "; connections that are open already are left alone" if self.plan.existing == "keep" else ""
-            self.mechanism = f"{REDIRECTED}{kept or '; open connections reset once'}"
+            self.mechanism = f"{REDIRECTED}; {_EXISTING[self.plan.existing]}"
         else:
             self._front = system.front(self.plan.target)
             if self._front is None:

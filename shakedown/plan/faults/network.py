@@ -168,6 +168,11 @@ class NetworkBlackhole(OnConnections):
     """Bytes vanish in both directions while connections stay open; one that lost any is reset when the fault ends."""
 
     type: Literal["network-blackhole"] = "network-blackhole"
+    existing: Literal["vanish", "reset", "keep"] = Field(  # type: ignore[assignment] # one way more than the others have
+        default="vanish",
+        description="connections that are open when the fault begins: their packets vanish too, until it ends, or they "
+        "are reset once, or left alone",
+    )
 
 
 class NetworkHalfOpen(OnConnections):
