@@ -43,7 +43,8 @@ def _files(service: VendorService) -> Iterator[tuple[tuple[str | int, ...], str]
 
 def _other_side(service: ProxyService, plan: "Plan") -> Iterator[VendorProblem]:
     host, where = service.proxy.host, ("proxy", "to")
-    other = plan.services.get(host)
+    named = {alias: one for one in plan.services.values() if isinstance(one, DockerService) for alias in one.aliases}
+    other = plan.services.get(host) or named.get(host)
     if other is service:
         yield where, f"`{host}` is the proxy itself", None
     elif isinstance(other, DockerService):

@@ -6,7 +6,9 @@ import time
 
 import httpx
 import pytest
+import trustme
 
+from shakedown.plan.faults.http import HttpStatus
 from shakedown.plan.faults.network import NetworkLatency
 from shakedown.plan.faults.service import ServicePause
 from tests.integration.faults.harness import inject
@@ -185,6 +187,56 @@ def test_faults_act_on_them(vendors):
     record, _ = inject(vendors, ServicePause(target="way"))
     assert record.effect.held, record.effect
     assert record.gone.held
+
+
+def test_http_faults_act_on_a_proxy(vendors):
+    """What a vendor's outage looks like: 429 with Retry-After from the proxy's place, while the other side hears nothing."""
+
+    def during():
+        with client(vendors, "way") as http:
+            return http.get("/none/x")
+
+    plan = HttpStatus(target="way", status=429, answer_headers={"Retry-After": "3"})
+    record, [answer] = inject(vendors, plan, during=during)
+    assert record.error is None, record.error
+    assert record.effect.held, record.effect
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "3")
+    assert record.gone.held
+    assert stats(vendors)["calls"] == 0
+    assert during().status_code == 204
+
+
+def test_tls(make_system, tmp_path):
+    """A stub with a certificate, a proxy that checks it against the plan's authority, and one that trusts another."""
+    authority = trustme.CA()
+    own = authority.issue_cert("api.vendor.test")
+    own.private_key_pem.write_to_path(tmp_path / "key.pem")
+    own.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    stub = {"routes": [{"path": "/a", "body": "secret"}], "tls": {"certificate": "cert.pem", "key": "key.pem"}}
+    system = make_system({
+        "llm": {"stub": stub, "aliases": ["api.vendor.test"]},
+        "way": {"proxy": {"to": "https://api.vendor.test", "ca": "ca.pem"}, "depends_on": ["llm"]},
+        "wary": {"proxy": {"to": "https://api.vendor.test", "ca": "other.pem"}, "depends_on": ["llm"]},
+    })  # fmt: skip
+    with client(system, "way") as http:
+        assert http.get("/a").text == "secret"
+        assert http.post("/a", content=b"x").text == "secret"
+    with client(system, "wary") as http:
+        answer = http.get("/a")
+    assert answer.status_code == 502
+    assert "CERTIFICATE_VERIFY_FAILED" in answer.json()["error"]["message"]
+
+
+def test_a_caller_that_asks_before_it_sends(vendors):
+    """`Expect: 100-continue` is told to go on."""
+    address = vendors.address("llm.http")
+    with socket.create_connection((address.host, address.port), timeout=5) as raw:
+        raw.sendall(b"POST /none/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert raw.recv(1000).startswith(b"HTTP/1.1 100 ")
+        raw.sendall(b"ab")
+        assert raw.recv(1000).startswith(b"HTTP/1.1 204 ")
 
 
 @pytest.mark.parametrize("rubbish", [b"\0\1\2\3\r\n\r\n", b"GET\r\n\r\n"])

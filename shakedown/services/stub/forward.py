@@ -13,6 +13,7 @@ from shakedown.services.stub.answers import Call, Counts
 
 DIAL_WITHIN = 10.0
 CHUNK = 1 << 16
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.2
 OURS = frozenset(
     {
         "host",
@@ -65,20 +66,22 @@ class Way:
             lines.append(f"content-length: {len(body)}")
         message = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
         answer = Answers(head_only=call.method == "HEAD")
-        for fresh in (False, True):
-            kept = self.writer is not None
+        if self.reader is not None and self.reader.at_eof():  # the other side has closed it meanwhile
+            self.close()
+        while True:
+            again = self.writer is not None and call.method in IDEMPOTENT
             try:
                 if self.writer is None:
                     await self.dial()
                 first = await self.send(message)
             except (TimeoutError, OSError) as error:
                 self.close()
-                if kept and not fresh:  # a kept connection that the other side has closed meanwhile
+                if again:  # it was closed just now; what may be done twice is sent on a new one
                     continue
                 return self.refuse(caller, label, f"{type(error).__name__}: {error}")
             if not first:
                 self.close()
-                if kept and not fresh:
+                if again:
                     continue
                 return self.refuse(caller, label, "the other side closed the connection without an answer")
             break

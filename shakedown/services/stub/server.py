@@ -30,6 +30,7 @@ class Calls:
     def __init__(self) -> None:
         self.ready: deque[tuple[Call, bool]] = deque()  # and whether the connection stays open after it
         self.size = 0
+        self.waits = False  # the caller asked whether it may send the body
         self.parser = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -57,6 +58,10 @@ class Calls:
         """One of its headers."""
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
         self._more(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        """Its head is whole."""
+        self.waits = self.headers.get("expect", "").lower() == "100-continue"
 
     def on_body(self, body: bytes) -> None:
         """A part of its body."""
@@ -111,6 +116,9 @@ class Server:
                 if not data:
                     return
                 calls.feed(data)
+                if calls.waits and not calls.ready:
+                    calls.waits = False
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         except ValueError as error:
             await send(
                 writer, Answer(400, {"content-type": "text/plain"}, f"{error}\n".encode()), stays=False, head_only=False

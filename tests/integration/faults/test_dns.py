@@ -277,3 +277,34 @@ def test_the_agent_is_killed(idle, engine):
         record, [found] = inject(idle, DnsNxdomain(target="web", names=["other"]), hold=2, during=during)
     assert found["other"][0] == NO_NAME
     assert record.gone.held, record.gone
+
+
+def test_the_kernel_keeps_the_deadline(idle, engine):
+    """The agent killed, and nobody of ours to revert: at the deadline look-ups work again."""
+    context = context_of(idle)
+    fault = build_fault(DnsNxdomain(target="web", names=["other"]), context)
+    fault.check()
+    if not fault.agent.abilities["time"]:
+        pytest.skip("this kernel has no `-m time`")
+    fault.inject(time.time() + 2)
+    assert "kernel deadline" in fault.layers
+    assert ask(idle, "other")["other"][0] == NO_NAME
+    for agent in engine.containers.list(filters={"label": "shakedown.agent=web"}):
+        agent.kill()
+    until = time.monotonic() + 10
+    while not isinstance(ask(idle, "other")["other"][0], list) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert isinstance(ask(idle, "other")["other"][0], list)
+    fault.revert()
+    context.agents.close()
+
+
+def test_the_target_is_restarted(idle):
+    """With its namespace the rules are gone: a clear state, no error of ours that hides it, and look-ups work."""
+    record, _ = inject(
+        idle, DnsNxdomain(target="web", names=["other"]), hold=3,
+        during=lambda: idle.runner("web").container().restart(timeout=0),
+    )  # fmt: skip
+    assert record.effect is None or not record.effect.held
+    assert record.gone.held, record.gone
+    assert isinstance(ask(idle, "other")["other"][0], list)
