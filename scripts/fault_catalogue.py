@@ -40,7 +40,7 @@ def _row(entry: Entry, shared: list[Parameter]) -> str:
         _parameters(entry, shared),
         _cell(entry.mechanism) + needs,
         _cell(entry.proof),
-        f"{_cell(entry.undo)}{BREAK}*{', '.join(_cell(layer) for layer in entry.layers)}*",
+        _cell(entry.undo) + (f"{BREAK}*{', '.join(_cell(layer) for layer in entry.layers)}*" if entry.layers else ""),
     ]
     return f"| {' | '.join(cells)} |"
 

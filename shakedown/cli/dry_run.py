@@ -148,6 +148,6 @@ def _fault(fault: FaultModel) -> Iterator[str]:
     yield f"{STEP}by: {entry.mechanism}"
     yield f"{STEP}proof: {entry.proof}"
     yield f"{STEP}undo: {entry.undo}"
-    yield f"{STEP}guarded by: the run, {', '.join(entry.layers)}"
+    yield f"{STEP}guarded by: {', '.join(['the run', *entry.layers])}"
     if entry.needs:
         yield f"{STEP}needs: {', '.join(entry.needs)}; without it the fault is refused"

@@ -55,7 +55,7 @@ def test_every_fault_is_complete():
     for entry in entries:
         for text in (entry.what, entry.mechanism, entry.proof, entry.undo):
             assert len(text) > 5, entry
-        assert entry.layers, entry
+        assert entry.layers or entry.undo.startswith("none"), entry
         for parameter in entry.parameters:
             assert parameter.description, f"{entry.type}.{parameter.name} has no description"
 
