@@ -36,7 +36,7 @@ def test_loss_is_counted_on_packets(two, engine, python_image, direction, ways):
     record, [seen] = inject(two, plan, hold=4.0, during=lambda: datagrams(two, "other", "web"))
     assert record.error is None, record.error
     assert record.effect.held, record.effect
-    assert record.effect.measured == pytest.approx(10, rel=0.5)
+    assert 5 <= record.effect.measured <= 20
     assert seen.lost == pytest.approx(1 - 0.9**ways, abs=0.05)
     assert seen.refused == seen.bad == 0
     assert record.gone.held, record.gone
@@ -93,7 +93,7 @@ def test_corrupted_packets_are_lost_to_udp_and_sent_again_by_tcp(two, engine, py
     record, [(seen, stream)] = inject(two, plan, hold=7.0, during=during)
     assert record.error is None, record.error
     assert record.effect.held, record.effect
-    assert record.effect.measured == pytest.approx(10, rel=0.5)
+    assert 5 <= record.effect.measured <= 20
     assert seen.lost == pytest.approx(0.1, abs=0.05)
     assert seen.bad == stream["wrong"] == 0
     assert stream["slow"] > 0
