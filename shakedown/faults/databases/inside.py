@@ -14,7 +14,7 @@ __all__ = ["MARK", "RELEASE", "Answer", "Inside", "Kept", "shown"]
 MARK = "SHAKEDOWN_FAULT"  # variable of the environment of what is kept running, by which an undo finds it
 _SHOWN = 300
 
-# $1 the mark, $2 a name, $3 tenths of a second. Ends every process of that name that carries the mark, then waits until
+# $1 the mark, $2 a name (a pattern), $3 tenths of a second. Ends every process of that name that carries the mark, then waits until
 # nothing carries it. The name is that of a *leaf* of the process tree whose parent waits for it: an orphan's end would
 # reach the container's first process, and PostgreSQL takes a stranger's violent end for a crash of its own.
 RELEASE = r"""
@@ -26,7 +26,7 @@ marked() {
 }
 for pid in $(marked); do
   { read -r name < "/proc/$pid/comm"; } 2>/dev/null || continue
-  [ "$name" = "$leaf" ] && kill "$pid" 2>/dev/null
+  case "$name" in $leaf) kill "$pid" 2>/dev/null ;; esac
 done
 while [ -n "$(marked)" ]; do
   tries=$((tries - 1)); [ "$tries" -gt 0 ] || { echo "still there: $(marked | tr '\n' ' ')"; exit 1; }

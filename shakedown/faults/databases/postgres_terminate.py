@@ -95,7 +95,7 @@ class TerminateFault(PostgresFault[PostgresTerminate]):
         """At least one was ended."""
         if self._again is not None:
             self._again.look()
-        kind = "sessions in a transaction" if self.plan.in_transaction else "sessions"
+        kind = f"session{'' if self._ended == 1 else 's'}" + (" in a transaction" if self.plan.in_transaction else "")
         if not self._ended:
             return Proof(held=False, evidence=f"no {kind} to end were met", asked=1, measured=0, unit="sessions")
         return Proof(

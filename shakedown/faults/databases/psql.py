@@ -36,12 +36,13 @@ exec $limit "$psql" -X -A -t -q -w -U "$user" -d "$database" -p "$port" -F "{_BE
 """
 )
 # $1 seconds, $2 how many sessions. All of them read from one pipe into which nothing is ever written: when the `sleep`
-# at its other end ends, by itself or ended by an undo, every session reads the end of its input and closes in order.
+# at its other end ends, by itself or ended by an undo, every session reads the end of its input and closes in order. The
+# subshells end with 0 whatever happened in them, also when they have become the server's orphans.
 _HELD = (
     _FIND
     + r"""
 seconds="$1"; many="$2"; shift 2
-(exec sleep "$seconds") | {
+(env sleep "$seconds"; exit 0) | {
   exec 4<&0; count=0
   while [ "$count" -lt "$many" ]; do
     count=$((count + 1))

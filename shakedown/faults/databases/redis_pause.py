@@ -54,7 +54,7 @@ class PauseFault(RedisFault[RedisPause]):
         """End the pause, or take back what has not begun of it."""
         if self.plan.commands == "write":
             return self.redis.undo(self.redis.script(_UNPAUSE))
-        return self.redis.release("redis-cli")
+        return self.redis.release("*-cli")
 
     def inject(self, deadline: float) -> None:
         """Pause."""

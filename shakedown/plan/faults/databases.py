@@ -145,7 +145,7 @@ class OnRedis(OnService):
 
     def claims(self) -> frozenset[str]:
         """This kind of fault, once at a time."""
-        return frozenset({f"{self.target}:{self.type}"})
+        return frozenset({f"{self.target}:commands:{self.type}"})
 
 
 class RedisMaxmemory(OnRedis):
@@ -158,7 +158,7 @@ class RedisMaxmemory(OnRedis):
 
     def claims(self) -> frozenset[str]:
         """Its memory, as for RedisEvict."""
-        return frozenset({f"{self.target}:maxmemory"})
+        return frozenset({f"{self.target}:commands:maxmemory"})
 
 
 class RedisEvict(OnRedis):
@@ -175,15 +175,15 @@ class RedisEvict(OnRedis):
 
     def claims(self) -> frozenset[str]:
         """Its memory."""
-        return frozenset({f"{self.target}:maxmemory"})
+        return frozenset({f"{self.target}:commands:maxmemory"})
 
 
 class _WholeServer(OnRedis):
     """It leaves no other command a way in."""
 
     def claims(self) -> frozenset[str]:
-        """All of it."""
-        return frozenset({self.target})
+        """Every command; what is done to its network or its container goes together with it."""
+        return frozenset({f"{self.target}:commands"})
 
 
 class RedisPause(_WholeServer):
@@ -235,7 +235,7 @@ class RedisFailover(_WholeServer):
 
     def claims(self) -> frozenset[str]:
         """Both servers."""
-        return frozenset({self.target, self.replica})
+        return frozenset({f"{self.target}:commands", f"{self.replica}:commands"})
 
     def problems(self, plan: "Plan") -> Iterator[FaultProblem]:
         """The replica is another container."""

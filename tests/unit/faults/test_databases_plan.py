@@ -103,6 +103,13 @@ def test_what_goes_together():
     assert not conflict(fault("redis-maxmemory"), fault("redis-kill-clients"))
 
 
+@pytest.mark.parametrize("kind", sorted(FAULTS))
+def test_what_takes_the_whole_service_leaves_nothing_to_others(kind):
+    """A killed server has no faults of its own at the same time; a slow network to it goes together with all of them."""
+    assert conflict(fault("service-kill"), fault(kind))
+    assert not conflict(fault("network-latency", latency="1s"), fault(kind))
+
+
 def test_texts_in_statements_are_quoted():
     """A quote in a text stays in the text; a text with a brace is not filled again."""
     assert literal("a'b") == "'a''b'"
