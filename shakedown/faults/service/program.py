@@ -26,7 +26,7 @@ class ProgramTarget(Target):
 
     engine = "this machine"
     # Whoever is left cannot start it again: it is not theirs. It ends with the run, as all of it does.
-    down_layers = ("the program ends with its run: journal, watchdog",)
+    down_layers = ("journal and watchdog: the program ends with its run",)
     pause_layers = ("journal", "watchdog")
 
     def __init__(self, context: FaultContext, name: str, runner: ProcessRunner) -> None:

@@ -200,7 +200,11 @@ class ReplaceFault(WholeServiceFault[ServiceReplace]):
         if self.target.health() is None:
             return "it has no health to look at"
         look = self.context.system.check_health(self.plan.target)
-        return f"its health answers ({look.detail})" if look.healthy else f"its health gives no answer ({look.detail})"
+        return (
+            f"its health answers ({look.detail})"
+            if look.healthy
+            else f"its health gave no answer at that moment ({look.detail})"
+        )
 
     def _ended_early(self) -> str | None:
         if self._own is None:
