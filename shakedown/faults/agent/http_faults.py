@@ -220,21 +220,27 @@ class Http(proxy.ProxyFault):
         self.longest = max(self.longest, waited)
 
     async def pause(self, seconds, relay, until_gone=False):
-        """Wait, at most until the fault is over; how long it was."""
-        begun = time.monotonic()
-        waiting = [asyncio.ensure_future(relay.hurry.wait())]
-        if until_gone:
-            waiting.append(asyncio.ensure_future(relay.gone.wait()))
+        """Wait, at most until the fault is over; how long it was.
+
+        A client that ends its side has most likely given up; but it may only have no more to ask, and so an answer that
+        is late still comes, unless `until_gone`.
+        """
+        begun, was_gone = time.monotonic(), relay.gone.is_set()
+        over, gone = asyncio.ensure_future(relay.hurry.wait()), asyncio.ensure_future(relay.gone.wait())
         try:
-            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:  # the client closed its connection
-            self.gave_up += 1
+            await asyncio.wait([over] if was_gone else [over, gone], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done() and not was_gone:
+                self.gave_up += 1
+                if not until_gone:
+                    left = None if seconds is None else max(begun + seconds - time.monotonic(), 0.0)
+                    await asyncio.wait([over], timeout=left)
+        except asyncio.CancelledError:  # the client reset its connection
+            if not relay.gone.is_set():
+                self.gave_up += 1
             raise
         finally:
-            for each in waiting:
-                each.cancel()
-        if relay.gone.is_set() and until_gone:
-            self.gave_up += 1
+            over.cancel()
+            gone.cancel()
         return time.monotonic() - begun
 
     def stats(self):

@@ -9,6 +9,7 @@ from shakedown.plan.faults.http import OnRequests
 __all__ = ["RequestCounts"]
 
 ENOUGH = 0.8  # of what was asked
+FIT = 0.5  # of the chosen answers must have something to disturb
 SPOKEN = {
     "TLS": "spoke TLS, in which this fault sees no requests",
     "HTTP/2": "spoke HTTP/2, which this fault does not read",
@@ -96,7 +97,8 @@ class RequestCounts:
         elif not self.due:
             return "none of those that matched was due"
         chosen = self.due if self.due is not None else self.disturbed + sum(self.unfit.values())
-        if self.disturbed < ENOUGH * chosen:
+        fit = chosen - sum(self.unfit.values())
+        if self.disturbed < max(ENOUGH * fit, FIT * chosen):
             return "answers were not disturbed that should have been"
         return None
 

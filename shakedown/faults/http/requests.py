@@ -40,7 +40,7 @@ class HttpProxyFault(ProxiedFault[P]):
         if plan.first is not None:
             which = f"the first {plan.first} of {which}"
         elif plan.every is not None:
-            which = f"every {plan.every}. of {which}"
+            which = f"every {_ordinal(plan.every)} of {which}"
         elif plan.share < 1:
             which = f"{format_share(plan.share)} of {which}"
         return f"{self.does} for {which}"
@@ -99,3 +99,9 @@ class HttpProxyFault(ProxiedFault[P]):
         return Proof(
             held=not active, evidence=f"{proof.evidence}; requests are {'still' if active else 'no longer'} disturbed"
         )
+
+
+def _ordinal(number: int) -> str:
+    """`3rd`."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"

@@ -59,7 +59,7 @@ def outcome(session: httpx.Client, method: str, path: str, **more) -> object:
 
 def warm(session: httpx.Client) -> None:
     """The first request after the injection may meet a connection that was reset; from then on they are new ones."""
-    outcome(session, "GET", "/stats")
+    outcome(session, "GET", "/paid")
 
 
 def sound(system) -> bool:
@@ -70,3 +70,26 @@ def sound(system) -> bool:
             and session.post("/pay", content=b"x").content == b"x"
             and session.head("/stats").headers["content-length"] == "10"
         )
+
+
+class Once:
+    """A test's whole life: the fault on a service of its own, `during` called with a client that has met the proxy."""
+
+    def __init__(self, make_system, image: str):
+        self.system = make_system({"web": service(image)})
+
+    def under(self, plan, during, hold: float = 2.0, timeout: float = 5.0):
+        """The record of the fault, and what `during` returned; proved gone, and all as before."""
+        from tests.integration.faults.harness import inject
+
+        def meet():
+            with client(self.system, timeout=timeout) as session:
+                warm(session)
+                return during(session)
+
+        record, found = inject(self.system, plan, hold, meet)
+        assert record.error is None, record.error
+        assert found, "the client broke"
+        assert record.gone.held, record.gone
+        assert sound(self.system)
+        return record, found[0]
