@@ -53,7 +53,8 @@ class Client:
         """Seconds for a line there and back."""
         begun = time.monotonic()
         self.socket.sendall(b"y" * (size - 1) + b"\n")
-        self.take(size)
+        if len(self.take(size)) < size:
+            raise ConnectionError("the connection ended before the answer")
         return time.monotonic() - begun
 
     def take(self, number: int) -> bytes:

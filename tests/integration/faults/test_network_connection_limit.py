@@ -28,7 +28,7 @@ def test_no_more_than_so_many_at_once(make_system, python_image):
     record, found = inject(system, NetworkConnectionLimit(target="echo", connections=3, ports=[7000]), 3, during)
     fine, fourth, later = found[0]
     assert all(fine)
-    assert fourth is None
+    assert fourth is None, record.effect
     assert later is not None
     assert record.effect.held, record.effect
     assert record.effect.measured == 3
