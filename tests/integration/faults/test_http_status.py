@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from shakedown.faults import build_fault
 from shakedown.faults.http.status import StatusFault
-from shakedown.plan.faults.http import HttpStatus
+from shakedown.plan.faults.http import HttpBody, HttpStatus
 from tests.integration.faults.harness import context_of, inject
 from tests.integration.faults.web import BODY, client, outcome, service, sound, warm
 
@@ -174,3 +175,64 @@ def test_tls_and_other_protocols_pass_and_are_told(make_system, python_image):
     assert "no request came" in record.effect.evidence
     assert "1 connections spoke TLS" in record.effect.evidence
     assert "1 connections spoke no HTTP" in record.effect.evidence
+
+
+ASK = """
+import sys, urllib.request
+try:
+    print(urllib.request.urlopen(sys.argv[1], timeout=3).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+def test_what_the_target_calls(make_system, python_image):
+    """`direction: out`: the target's own calls to a peer are disturbed, calls of others to that peer are not."""
+    system = make_system({"web": service(python_image), "other": service(python_image)})
+
+    def asked_from(name: str, url: str) -> str:
+        code, output = system.runner(name).run_inside(["python3", "-c", ASK, url])
+        assert code == 0, output
+        return output.strip()
+
+    def during():
+        with client(system, "other.http") as session:
+            return asked_from("web", "http://other:8000/stats"), outcome(session, "GET", "/stats")
+
+    plan = HttpStatus(target="web", status=429, direction="out", peers=["other"], path="/stats")
+    record, found = inject(system, plan, 3, during)
+    assert record.error is None, record.error
+    assert found[0] == ("429", 200)
+    assert record.effect.held, record.effect
+    assert record.gone.held
+    assert asked_from("web", "http://other:8000/stats") == "200"
+
+
+def test_two_at_once(system):
+    """Two faults on one connection: each disturbs its own requests, and answers keep their order."""
+    context = context_of(system)
+    made = [
+        build_fault(plan, context)
+        for plan in (
+            HttpStatus(target="web", status=503, path="/pay"),
+            HttpBody(target="web", text="345", replacement="-", path="/stats"),
+        )
+    ]
+    for fault in made:
+        fault.check()
+        fault.inject(time.time() + 30)
+    with client(system) as session:
+        warm(session)
+        for _ in range(3):
+            assert outcome(session, "POST", "/pay", content=b"x") == 503
+            assert session.get("/stats").text == "012-6789"
+            assert session.get("/chunks").content == BODY
+    assert all(fault.effect().held for fault in made)
+    made[0].revert()
+    with client(system) as session:
+        assert session.post("/pay", content=b"x").content == b"x"
+        assert session.get("/stats").text == "012-6789"
+    made[1].revert()
+    assert all(fault.gone().held for fault in made)
+    assert sound(system)
+    context.agents.close()
