@@ -10,10 +10,12 @@ import httpx
 
 from shakedown.clock import RunClock
 from shakedown.observe.containers import ContainerReader
+from shakedown.observe.probes import ProbeReader
 from shakedown.observe.processes import HostReader, TreeReader
 from shakedown.observe.prometheus import parse_metrics
 from shakedown.records.observation import Event, Sample
 from shakedown.services import System
+from shakedown.services.docker import ContainerRunner
 
 __all__ = ["Observer"]
 
@@ -27,16 +29,18 @@ class Observer:
         on_samples: gets each round's samples.
         on_event: told when a sampler fails, and when it works again.
         interval: seconds from round to round.
+        redact: takes secrets out of what is told of a failure.
     """
 
     def __init__(
         self, system: System, clock: RunClock, on_samples: Callable[[Sequence[Sample]], None],
-        on_event: Callable[[Event], None], interval: float = 1.0,
+        on_event: Callable[[Event], None], interval: float = 1.0, redact: Callable[[str], str] = str,
     ) -> None:  # fmt: skip
         self._clock, self._on_samples, self._on_event, self._interval = clock, on_samples, on_event, interval
         self._readers: list[tuple[str, str, Callable[[], dict[str, float]]]] = []
         self._http = httpx.Client(timeout=SCRAPE_TIMEOUT, trust_env=False)
         self._failing: set[tuple[str, str]] = set()
+        self._probes: list[ProbeReader] = []
         self._closed = threading.Event()
         self._lock = (
             threading.Lock()
@@ -51,6 +55,14 @@ class Observer:
                 port, _, path = metrics.prometheus.partition(":")
                 url = handle.addresses[port].url + path
                 self._readers.append((name, "metrics", self._scraper(url, frozenset(metrics.series))))
+            inside = system.runner(name)
+            for series, probe in system.plan.services[name].probes.items():
+                reader = ProbeReader(
+                    series, probe, handle, redact=redact,
+                    inside=inside.run_inside if isinstance(inside, ContainerRunner) else None,
+                )  # fmt: skip
+                self._probes.append(reader)
+                self._readers.append((name, f"probe {series}", reader.read))
         self._readers.append(("host", "host", HostReader().read))
         self._readers.append(("shakedown", "process", TreeReader(os.getpid()).read))
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sampler")
@@ -75,6 +87,8 @@ class Observer:
             self._thread.join(timeout=SCRAPE_TIMEOUT + 1)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._http.close()
+        for probe in self._probes:
+            probe.close()
 
     def read_now(self) -> list[Sample]:
         """One round at once, for readings at the same point of each cycle. It is handed on as well."""

@@ -324,6 +324,7 @@ class Plan(PlanModel):
     scenarios: dict[Name, Scenario] = {}
     suites: dict[Name, Suite] = {}
     ledgers: dict[Name, Ledger] = {}
+    sample_every: Duration = Field(default=1.0, ge=0.2, le=60)  # resources of services and of the host
     stages: Stages
 
     @functools.cached_property

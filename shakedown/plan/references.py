@@ -17,6 +17,7 @@ from shakedown.plan.faults import FaultModel, conflict
 from shakedown.plan.faults.base import no_such
 from shakedown.plan.hosts import is_loopback
 from shakedown.plan.model import DRIFTS, FaultsStage, Plan, UseScenario, UseSuite
+from shakedown.plan.probes import URL_PORT, Probe
 from shakedown.plan.profiles import nearest
 from shakedown.plan.references_drivers import driver_problems
 from shakedown.plan.references_http import http_problems
@@ -27,6 +28,7 @@ from shakedown.plan.sharding import shard_problems
 from shakedown.plan.suites import Suite
 from shakedown.plan.templates import template_problem
 from shakedown.plan.threshold_references import ThresholdReferences
+from shakedown.plan.thresholds import SERIES_UNITS
 from shakedown.plan.uses import label_of
 
 __all__ = ["check_references"]
@@ -121,6 +123,8 @@ class _Checker:
             yield from self.port((*path, "health", "tcp"), f"{name}.{service.health.tcp}")
         if service.metrics is not None:
             yield from self.port_path((*path, "metrics", "prometheus"), name, service.metrics.prometheus)
+        for series, probe in service.probes.items():
+            yield from self.probe((*path, "probes", series), name, service, series, probe)
         if isinstance(service, DockerService):
             if service.build is not None and not _exists(
                 self.base / service.build.context / service.build.dockerfile, file=True
@@ -137,6 +141,16 @@ class _Checker:
             yield self.problem(
                 (*path, "health", "docker"), f"{kind} has no Docker healthcheck; use http, tcp or command"
             )
+
+    def probe(self, path: Path, name: str, service: Service, series: str, probe: Probe) -> Iterator[PlanProblem]:
+        if series in SERIES_UNITS or (service.metrics is not None and series in service.metrics.series):
+            yield self.problem(path, f"`{name}.{series}` is sampled already; call the probe something else")
+        if probe.http is not None:
+            yield from self.port_path((*path, "http"), name, probe.http)
+        for port in URL_PORT.findall(probe.url or ""):
+            yield from self.port((*path, "url"), f"{name}.{port}")
+        if probe.command is not None and isinstance(service, ExternalService):
+            yield self.problem((*path, "command"), f"`{name}` is an address: there is no place to run a command in")
 
     def cycles(self) -> Iterator[PlanProblem]:
         done: set[str] = set()

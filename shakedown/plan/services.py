@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from shakedown.plan.base import Kind, PlanModel
+from shakedown.plan.probes import Probe
 from shakedown.plan.stubs import Forward, Stub
 from shakedown.plan.values import Duration, Name, Port, Size
 
@@ -98,6 +99,7 @@ class ServiceBase(PlanModel):
     ports: dict[Name, Port] = {}  # name -> port that the service listens on
     health: Health | None = None
     metrics: Metrics | None = None
+    probes: dict[Name, Probe] = {}  # series of the service's own
     stop_grace: Duration = 1.0  # at the end of the run: what it gets between being asked to end and being made to
 
 

@@ -65,7 +65,7 @@ class ThresholdReferences:
             return None
         declared = service.metrics.series if service.metrics else []
         measured = [] if isinstance(service, ExternalService) else list(SERIES_UNITS)
-        return [*measured, *declared]
+        return [*measured, *declared, *service.probes]
 
     def thresholds(
         self, path: Path, texts: Sequence[str], uses: Sequence[UseScenario | UseSuite]

@@ -174,7 +174,14 @@ class Session:
         self.system.start(self.stop)
         handles = self.system.handles
         self.store.add_services(self.run_id, ((name, handle.kind, handle.image) for name, handle in handles.items()))
-        self.observer = Observer(self.system, self.clock, self.on_samples, self.on_event)
+        self.observer = Observer(
+            self.system,
+            self.clock,
+            self.on_samples,
+            self.on_event,
+            self.loaded.plan.sample_every,
+            self.loaded.redactor.redact,
+        )
         self.prober = Prober(self.system, self.clock, self.on_probes)
         self.observer.start()
         self.prober.start()
