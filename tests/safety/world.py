@@ -76,7 +76,7 @@ class Orchestrator:
         self.errors = root.parent / "stderr.txt"
         self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
-        opened = self.until("open")
+        opened = self.until("open", 240)
         self.run, self.folder = str(opened["run"]), Path(opened["folder"])
 
     def _read(self) -> None:
@@ -168,14 +168,14 @@ class Bystanders:
         self._network = engine.networks.create(name)
         self._volume = engine.volumes.create(name)
         self._container = engine.containers.run(
-            image, ["600"], entrypoint=["sleep"], name=name, network=name, detach=True, cap_add=["NET_ADMIN"],
+            image, ["infinity"], entrypoint=["sleep"], name=name, network=name, detach=True, cap_add=["NET_ADMIN"],
             volumes={name: {"bind": "/data", "mode": "rw"}},
         )  # fmt: skip
         rule = "INPUT -p tcp --dport 9 -m comment --comment shakedown-looks-like-ours -j DROP"
         script = f"for t in iptables-nft iptables-legacy; do $t -A {rule} && exit 0; done; exit 1"
         code, output = self._container.exec_run(["sh", "-c", script])
         assert code == 0, output
-        self.process = subprocess.Popen(["sleep", "3600"], start_new_session=True)
+        self.process = subprocess.Popen(["sleep", "infinity"], start_new_session=True)
 
     def look(self) -> dict[str, Any]:
         """Everything about them that a careless clean-up would change."""
