@@ -143,7 +143,9 @@ class Link:
             if self.connection.over:
                 self.task.cancel()
                 return
-            if self.relay.idle and not (self.up.waiting or self.down.waiting):
+            # Where a side has ended, the relay stays until the other has: the end might be with us, not handed on yet.
+            under_way = any(tap.waiting or tap.ended for tap in (self.up, self.down))
+            if self.relay.idle and not under_way:
                 self.relay.abandoned = True
                 self.task.cancel()
                 for tap in (self.up, self.down):
