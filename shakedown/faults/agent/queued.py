@@ -83,7 +83,7 @@ class Corrupt:
 
 
 class Duplicate:
-    """Every packet that comes leaves twice: the copy goes out of a socket of ours."""
+    """Every packet of IPv4 that comes leaves twice: the copy goes out of a socket of ours."""
 
     def __init__(self, order):
         self.done = self.failed = 0
@@ -93,6 +93,9 @@ class Duplicate:
 
     def packet(self, number, data):
         self.queue.accept(number)
+        if data[0] >> 4 != 4:  # the socket is of IPv4; what was not doubled is not counted as if it were
+            self.failed += 1
+            return
         try:
             self.socket.sendto(data, (socket.inet_ntoa(data[16:20]), 0))
             self.done += 1

@@ -215,7 +215,13 @@ class PartitionFault(Fault[NetworkPartition]):
                 words.append(carry_out(self.undo(), self.context.client))
         if rules:
             return Proof(held=False, evidence=f"{rules} rules of ours are still there")
-        probes = [(post, peer, probe) for post in there for peer, probe in post.probes if self._runs(peer)]
+        moved = self._moved()
+        probes = [
+            (post, peer, probe)
+            for post in there
+            for peer, probe in post.probes
+            if self._runs(peer) and peer not in moved
+        ]
         mute = [f"{post.service} → {peer}" for post, peer, probe in probes if not post.answers(probe)]
         if mute:
             return Proof(held=False, evidence=f"no rule of ours is left, but still silent: {', '.join(mute)}")

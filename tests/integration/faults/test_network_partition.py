@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from shakedown.errors import FaultError
 from shakedown.faults import build_fault
 from shakedown.guard import carry_out
 from shakedown.plan.faults.packets import NetworkPartition
@@ -92,17 +93,23 @@ def test_the_undo_heals_every_namespace(three, engine, python_image):
 
 
 def test_a_peer_that_comes_back_elsewhere_is_told(three, engine):
-    """A peer that gets another address is cut off no more: an error says so, whatever was proved before."""
-
-    def during():
-        time.sleep(1)
-        container = engine.containers.get(three.handle("b").container)
-        network = engine.networks.get(three.network)
+    """A peer that gets another address is cut off no more: no proof any longer, an error at the revert, nothing left."""
+    context = context_of(three)
+    fault = build_fault(NetworkPartition(target="a", peers=["b"]), context)
+    fault.check()
+    fault.inject(time.time() + 60)
+    assert fault.effect().held
+    peer, other = (engine.containers.get(three.handle(name).container) for name in ("b", "c"))
+    network = engine.networks.get(three.network)
+    for container in (peer, other):
         network.disconnect(container)
-        other = engine.containers.get(three.handle("c").container)
-        network.disconnect(other)
-        network.connect(other)
+    for container in (other, peer):
         network.connect(container)
-
-    record, _ = inject(three, NetworkPartition(target="a", peers=["b"]), hold=4.0, during=during)
-    assert "did not last" in record.error
+    proof = fault.effect()
+    assert not proof.held
+    assert "b came back with another address" in proof.evidence
+    with pytest.raises(FaultError, match="did not last"):
+        fault.revert()
+    fault.revert()
+    assert "no rule of ours is left" in fault.gone().evidence
+    context.agents.close()
