@@ -20,9 +20,7 @@ P = TypeVar("P", bound=OnLookUps)
 
 LOOK_WITHIN = 2.0
 LOOKS = 2
-REMEMBER = (
-    "who remembered an answer, or went on with connections that were open, asked nothing and was not disturbed by it"
-)
+REMEMBER = "and whoever remembered an answer, or kept connections open, asked nothing and was not disturbed"
 
 
 class LookUpFault(NetworkFault[P]):
@@ -118,16 +116,18 @@ class LookUpFault(NetworkFault[P]):
     # ------------------------------------------------------------------------------------------------- words of a proof
     def answered(self, stats: Mapping[str, Any]) -> str:
         """Which queries got which answers, for the evidence."""
-        number = int(stats["hit"])
+        number, others = int(stats["hit"]), int(stats["passed"])
         if number:
-            told = ", ".join(f"{what} {times} times" for what, times in stats["told"].items())
-            words = f"{number} queries of the target met it ({_counted(stats['names'], int(stats['different']))}), told {told}"
+            told = " or ".join(
+                f"{what} {times} times" if len(stats["told"]) > 1 else what for what, times in stats["told"].items()
+            )
+            words = [f"{_queries(number)} told {told} ({_counted(stats['names'], int(stats['different']))})"]
         else:
-            words = f"nobody in the target asked for {', '.join(self.plan.names) or 'any name'}"
-        others = f"; {stats['passed']} others passed on ({_counted(stats['others'])})" if stats["passed"] else ""
-        notes = "".join(f"; {note}" for note in stats["notes"])
-        broken = f"; the resolver broke once: {stats['broken']}" if stats["broken"] else ""
-        return f"{words}{others}; {REMEMBER}{notes}{broken}"
+            words = [f"nobody in the target asked for {' or '.join(self.plan.names) or 'any name'}"]
+        if others:
+            words.append(f"{_queries(others)} passed on ({_counted(stats['others'])})")
+        words += [*stats["notes"], *([f"the resolver broke once: {stats['broken']}"] if stats["broken"] else [])]
+        return f"{', '.join(words)}, {REMEMBER}"
 
     def effect(self) -> Proof:
         """Somebody asked and was answered so."""
@@ -136,8 +136,12 @@ class LookUpFault(NetworkFault[P]):
         return Proof(held=number > 0, evidence=self.answered(stats), measured=number, unit="queries")
 
 
+def _queries(number: int) -> str:
+    return f"{number:,} {'query' if number == 1 else 'queries'}"
+
+
 def _counted(names: Mapping[str, int], different: int = 0) -> str:
-    """`redis A 4, redis AAAA 4 and 3 more`."""
+    """`redis A 4, redis AAAA 4 and 3 more names`."""
     more = different - len(names)
     words = ", ".join(f"{name} {number}" for name, number in names.items())
     return f"{words} and {more} more names" if more > 0 else words

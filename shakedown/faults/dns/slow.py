@@ -35,15 +35,17 @@ class SlowFault(LookUpFault[DnsSlow]):
         """Answers came later by what was asked."""
         stats = self.stats()
         number, delay = int(stats["hit"]), float(stats["delay"])
-        evidence = f"answers later by {format_duration(delay)} (asked {format_duration(self.plan.latency)}); "
+        words = []
+        if number:
+            words.append(f"answers later by {format_duration(delay)} (asked {format_duration(self.plan.latency)})")
+        elif stats["waiting"]:
+            words.append(f"queries that wait for their answers: {stats['waiting']}")
         if stats["again"]:
-            evidence += f"{stats['again']} queries repeated before the answer came; "
+            words.append(f"asked again before the answer came: {stats['again']}")
         if stats["unanswered"]:
-            evidence += f"{stats['unanswered']} that no nameserver answered at all; "
-        if not number and stats["waiting"]:
-            evidence = f"{stats['waiting']} queries wait for their answers; "
+            words.append(f"answered by no nameserver at all: {stats['unanswered']}")
         return Proof(
             held=number > 0 and delay >= ENOUGH * self.plan.latency,
-            evidence=(evidence if number or stats["waiting"] else "") + self.answered(stats),
+            evidence=", ".join([*words, self.answered(stats)]),
             asked=self.plan.latency, measured=delay, unit="s",
         )  # fmt: skip

@@ -172,7 +172,7 @@ def test_what_waits_is_answered_at_the_end(idle):
         idle, DnsSlow(target="web", names=["other"], latency=4), hold=1.5, during=lambda: ask(idle, "other")
     )
     assert not record.effect.held
-    assert "queries wait for their answers" in record.effect.evidence
+    assert "queries that wait for their answers: " in record.effect.evidence
     assert isinstance(found["other"][0], list)
     assert 1 < found["other"][1] < 3.5
     assert record.gone.held
