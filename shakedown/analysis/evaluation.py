@@ -56,7 +56,7 @@ class Evaluation:
         self._evidence = evidence
         self._live = live
         self._seconds: dict[tuple[str, frozenset[str] | None], Seconds] = {}
-        self._values: dict[tuple[str, str], dict[int, list[float]]] = {}
+        self._values: dict[tuple[str, str], dict[int, list[tuple[float, float]]]] = {}
 
     def of(self, expression: Expression, request: str | None = None, window: Window | None = None) -> Judged:
         """The verdict of an expression.
@@ -122,13 +122,14 @@ class Evaluation:
             return of_suite(comparison.metric, evidence.suites[comparison.subject])
         return of_samples(comparison, self._sampled(comparison, window))
 
-    def _sampled(self, comparison: Comparison, window: Window | None) -> list[float]:
+    def _sampled(self, comparison: Comparison, window: Window | None) -> list[tuple[float, float]]:
+        """Instants and values."""
         key = (comparison.subject, comparison.metric)
         if key not in self._values:
-            values: dict[int, list[float]] = {}
+            values: dict[int, list[tuple[float, float]]] = {}
             for sample in self._evidence.samples:
                 if (sample.source, sample.series) == key and self._evidence.contains(sample.at):
-                    values.setdefault(int(sample.at // 1), []).append(sample.value)
+                    values.setdefault(int(sample.at // 1), []).append((sample.at, sample.value))
             self._values[key] = values
         found = self._values[key]
         if window is None:

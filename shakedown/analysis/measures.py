@@ -1,5 +1,6 @@
 """What a metric's value is, and what it rests on."""
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -127,11 +128,21 @@ def of_suite(metric: str, results: Sequence[SuiteResult]) -> Measured:
     return Measured(values[metric], len(run), weak=doubt)
 
 
-def of_samples(comparison: Comparison, values: Sequence[float]) -> Measured:
-    """A sampled series by its aggregate, `max` by default."""
-    if not values:
+def of_samples(comparison: Comparison, samples: Sequence[tuple[float, float]]) -> Measured:
+    """A sampled series (instants and values, in time) by its aggregate, `max` by default."""
+    if not samples:
         return Measured(None, 0, doubt=f"{comparison.subject}.{comparison.metric} was never sampled in this window")
     aggregate = comparison.aggregate or "max"
+    values = [value for _, value in samples]
+    if aggregate == "per_second":
+        seconds = samples[-1][0] - samples[0][0]
+        if seconds <= 0:
+            return Measured(None, len(values), doubt="a rate needs two samples")
+        # A counter that falls began anew with its process: what it shows then was counted since.
+        grown = sum(
+            after - before if after >= before else after for before, after in itertools.pairwise(values)
+        )  # fmt: skip
+        return Measured(grown / seconds, len(values))
     if aggregate == "growth":
         if len(values) < 2 or values[0] == 0:
             return Measured(None, len(values), doubt="growth needs two samples and a start above zero")

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shakedown.observe.sockets import sockets_of
+
 if TYPE_CHECKING:
     from docker import DockerClient
 
@@ -46,8 +48,11 @@ class ContainerReader:
             return counts
         values = {**_memory(raw["memory_stats"]), **_traffic(raw), **counts}
         values["pids"] = float(raw.get("pids_stats", {}).get("current", 0))
-        if (files := _open_files(int(state.get("Pid") or 0))) is not None:
+        pid = int(state.get("Pid") or 0)
+        if (files := _open_files(pid)) is not None:
             values["open_files"] = files
+        if pid:
+            values |= sockets_of(pid)
         cpu = self._cpu(raw)
         return values if cpu is None else {**values, "cpu": cpu}
 

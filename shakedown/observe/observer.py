@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 
@@ -16,6 +17,7 @@ from shakedown.observe.prometheus import parse_metrics
 from shakedown.records.observation import Event, Sample
 from shakedown.services import System
 from shakedown.services.docker import ContainerRunner
+from shakedown.services.handle import Handle
 
 __all__ = ["Observer"]
 
@@ -49,7 +51,7 @@ class Observer:
             if handle.container is not None and system.client is not None:
                 self._readers.append((name, "statistics", ContainerReader(system.client, handle.container).read))
             elif handle.pid is not None:
-                self._readers.append((name, "process", TreeReader(handle.pid).read))
+                self._readers.append((name, "process", TreeReader(partial(_pid_of, handle)).read))
             metrics = system.plan.services[name].metrics
             if metrics is not None:
                 port, _, path = metrics.prometheus.partition(":")
@@ -64,7 +66,7 @@ class Observer:
                 self._probes.append(reader)
                 self._readers.append((name, f"probe {series}", reader.read))
         self._readers.append(("host", "host", HostReader().read))
-        self._readers.append(("shakedown", "process", TreeReader(os.getpid()).read))
+        self._readers.append(("shakedown", "process", TreeReader(os.getpid).read))
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sampler")
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
 
@@ -120,3 +122,7 @@ class Observer:
             self._failing.discard((source, kind))
             self._on_event(Event(at, "sampler.recovered", source, kind))
         return [Sample(at, source, series, value) for series, value in values.items()]
+
+
+def _pid_of(handle: Handle) -> int | None:
+    return handle.pid

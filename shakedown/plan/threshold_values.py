@@ -37,11 +37,12 @@ SUITE_METRICS = {
 }  # fmt: skip
 SERIES_UNITS = {
     "memory": "B", "memory_anon": "B", "network_rx": "B", "network_tx": "B", "block_read": "B", "block_write": "B",
-    "cpu": "", "pids": "", "threads": "", "open_files": "", "restarts": "", "oom_kills": "",
+    "memory_uss": "B", "memory_pss": "B", "cpu": "", "pids": "", "threads": "", "open_files": "", "restarts": "",
+    "oom_kills": "", "context_switches": "", "sockets_established": "", "sockets_close_wait": "", "sockets_time_wait": "",
 }  # fmt: skip
 COUNTERS = ("count", "dropped", "bytes", "received")  # what only ever grows while a load runs
 WHOLE_LOAD = ("dropped", "dropped_rate", "start_lag")  # what belongs to a load's iterations, not to one of its requests
-AGGREGATES = ("max", "min", "avg", "last", "growth")
+AGGREGATES = ("max", "min", "avg", "last", "growth", "per_second")
 LAG_AGGREGATES = ("avg", "min", "max", "med")  # of `start_lag`, beside its percentiles
 
 _BARE_BYTES = ("bytes", "received", "size", "bytes_per_second")  # a bare number of bytes is plain enough

@@ -10,8 +10,9 @@ class Sample:
     """One value of one series.
 
     Sources are services' names, `host`, `shakedown` (the observer itself). Series: `memory` (bytes, without page
-    cache), `cpu` (cores), `pids`, `open_files`, `threads`, `network_rx`, `network_tx`, `block_read`, `block_write` (bytes, cumulative),
-    `restarts`, `oom_kills`, and Prometheus names.
+    cache), `memory_anon`, `memory_uss`, `memory_pss`, `cpu` (cores), `pids`, `open_files`, `threads`, `network_rx`, `network_tx`,
+    `block_read`, `block_write` (bytes, cumulative), `context_switches` (cumulative), `sockets_established`,
+    `sockets_close_wait`, `sockets_time_wait`, `restarts`, `oom_kills`, Prometheus names, and the plan's own probes.
     """
 
     at: float

@@ -307,3 +307,13 @@ def test_figures_that_may_drift_grow_when_things_get_worse():
     assert drifting_figure(slow, "throughput") == pytest.approx(2 * drifting_figure(quick, "throughput"))
     assert drifting_figure(load([]), "p50") is None
     assert drifting_figure(load([]), "throughput") is None
+
+
+def test_a_counter_by_the_second():
+    """What a counter grew by in a second, also when its process began anew in between; one sample is no rate."""
+    threshold = parse_threshold("api.jobs_total.per_second < 10")
+    counts = [0.0, 20.0, 40.0, 5.0, 25.0]
+    samples = [Sample(float(at), "api", "jobs_total", value) for at, value in enumerate(counts)]
+    found = judge(threshold, Evidence(samples=samples))
+    assert (found.verdict, found.actual) == (Verdict.FAILED, pytest.approx(65 / 4))
+    assert judge(threshold, Evidence(samples=samples[:1])).verdict is Verdict.INCONCLUSIVE

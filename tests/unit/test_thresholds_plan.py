@@ -93,7 +93,7 @@ def test_right_thresholds(tmp_path, place, text):
         (
             "STRESS",
             "send.error_rate.max < 5%",
-            "`.max` fits sampled series alone (max, min, avg, last, growth), and start_lag",
+            "`.max` fits sampled series alone (max, min, avg, last, growth, per_second), and start_lag",
         ),
         ("STRESS", "send{kind:read}.p95 < 1s", "no such tag: `kind` is on no request of `send`; they have none"),
         ("STRESS", "unit{kind:read}.tests > 5", "`unit` is a suite"),
