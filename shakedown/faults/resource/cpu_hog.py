@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CpuHogFault"]
 
 ENOUGH = 0.5  # of what was asked: an equal share against a service that is as busy
+SOME = 0.1  # where the container is throttled, so that whatever the loops used the service lacks
 LOOK_OVER = 1.0  # seconds that are measured at least
 
 # Each loop looks at the time some hundred times a second, and ends by itself also when nobody is there to end it.
@@ -61,7 +62,9 @@ class CpuHogFault(HelperFault[ResourceCpuHog]):
 
     def begin(self, seconds: int) -> None:
         """Start the loops."""
+        before = read_cgroup(self.context.running(self.plan.target))
         self.inside.start(_BUSY, seconds, self._workers)
+        self._last = (time.monotonic(), 0.0, before)
 
     def whole(self, mine: list[HelperProcess]) -> bool:
         """Every loop, and the shell that started them."""
@@ -69,20 +72,20 @@ class CpuHogFault(HelperFault[ResourceCpuHog]):
 
     def measure(self, container: "Container") -> Proof:
         """They get their share of the CPUs, or there is nothing left for anybody."""
-        if self._last is not None and time.monotonic() - self._last[0] < LOOK_OVER:
+        if self._last is None or time.monotonic() - self._last[0] < LOOK_OVER:
             # A look costs CPU time of the container: it must not be what is measured.
-            return Proof(held=False, evidence="the loops run; not yet measured for long enough")
+            return Proof(held=False, evidence="the loops were started; not yet measured for long enough")
         mine, now, at = self.inside.processes(), read_cgroup(container), time.monotonic()
         used = sum(process.cpu_seconds for process in mine)
-        if self._last is None or not self.whole(mine):
-            self._last = (at, used, now)
-            return Proof(held=False, evidence=f"{len(mine)} processes of ours run; not yet measured")
         since, before, first = self._last
         self._last = (at, used, now)
+        if not self.whole(mine):
+            return Proof(held=False, evidence=f"{len(mine)} processes of ours run, for {self._workers} loops")
         rate = (used - before) / (at - since)
         periods, throttled = (now.periods or 0) - (first.periods or 0), (now.throttled or 0) - (first.throttled or 0)
         evidence = f"{len(mine)} processes of ours used {rate:.2f} of {self._room:g} CPUs for {at - since:.1f} s"
         if throttled:
             evidence += f"; the container was throttled in {throttled} of {periods} periods"
-        held = rate >= ENOUGH * self._room or throttled > ENOUGH * max(periods, 1)
+        contended = throttled > ENOUGH * max(periods, 1) and rate >= SOME * self._room
+        held = rate >= ENOUGH * self._room or contended
         return Proof(held=held, evidence=evidence, asked=self._room, measured=rate, unit="CPUs")

@@ -81,7 +81,7 @@ class MemoryPressureFault(HelperFault[ResourceMemoryPressure]):
 
     def measure(self, container: "Container") -> Proof:
         """The cgroup is as full as asked, and our part of it is there."""
-        now, mine = read_cgroup(container), self.inside.processes()
+        mine, now = self.inside.processes(), read_cgroup(container)
         held = _held(mine)
         evidence = f"{format_size(held)} held by our process, {format_size(now.memory_firm or 0)} in use in all"
         there = self.whole(mine)
