@@ -99,17 +99,21 @@ def test_a_peer_that_comes_back_elsewhere_is_told(three, engine):
     fault.check()
     fault.inject(time.time() + 60)
     assert fault.effect().held
-    peer, other = (engine.containers.get(three.handle(name).container) for name in ("b", "c"))
-    network = engine.networks.get(three.network)
-    for container in (peer, other):
-        network.disconnect(container)
-    for container in (other, peer):
-        network.connect(container)
-    proof = fault.effect()
+    peer = engine.containers.get(three.handle("b").container)
+    elsewhere = engine.networks.create(f"{three.network}-elsewhere")
+    try:
+        engine.networks.get(three.network).disconnect(peer)
+        elsewhere.connect(peer)
+        proof = fault.effect()
+        with pytest.raises(FaultError, match="did not last"):
+            fault.revert()
+        fault.revert()
+        gone = fault.gone()
+    finally:
+        elsewhere.disconnect(peer)
+        elsewhere.remove()
+        context.agents.close()
     assert not proof.held
     assert "b came back with another address" in proof.evidence
-    with pytest.raises(FaultError, match="did not last"):
-        fault.revert()
-    fault.revert()
-    assert "no rule of ours is left" in fault.gone().evidence
-    context.agents.close()
+    assert gone.held
+    assert "no rule of ours is left" in gone.evidence
