@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shakedown.analysis.evidence import WindowStats
 from shakedown.analysis.quantiles import samples_needed
-from shakedown.plan.thresholds import Comparison
+from shakedown.plan.thresholds import SERIES_UNITS, Comparison
 from shakedown.records.histogram import Histogram
 from shakedown.records.load import LoadCounts
 from shakedown.records.suites import SuiteResult, TestStatus
@@ -138,10 +138,10 @@ def of_samples(comparison: Comparison, samples: Sequence[tuple[float, float]]) -
         seconds = samples[-1][0] - samples[0][0]
         if seconds <= 0:
             return Measured(None, len(values), doubt="a rate needs two samples")
-        # A counter that falls began anew with its process: what it shows then was counted since.
-        grown = sum(
-            after - before if after >= before else after for before, after in itertools.pairwise(values)
-        )  # fmt: skip
+        # A service's counter that falls began anew with its process: what it shows then was counted since. One of ours is
+        # a sum over processes; it falls when one of them ends.
+        anew = 0.0 if comparison.metric in SERIES_UNITS else 1.0
+        grown = sum(after - before if after >= before else anew * after for before, after in itertools.pairwise(values))
         return Measured(grown / seconds, len(values))
     if aggregate == "growth":
         if len(values) < 2 or values[0] == 0:

@@ -151,6 +151,23 @@ def proxy(
 
 
 @app.command()
+def watch(
+    container: Annotated[list[str] | None, typer.Option(help="A container, by name or id. May be repeated.")] = None,
+    pid: Annotated[list[int] | None, typer.Option(help="A process with its children. May be repeated.")] = None,
+    prometheus: Annotated[
+        list[str] | None, typer.Option(help="'http://127.0.0.1:8000/metrics queue_depth,jobs_total'. May be repeated.")
+    ] = None,
+    every: Annotated[str, typer.Option(help="From look to look.")] = "1s",
+    for_: Annotated[str | None, typer.Option("--for", help="How long; by default until Ctrl-C.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each look, also on a terminal.")] = False,
+) -> None:
+    """Sample a running system as a run would, live; it is only looked at."""
+    from shakedown.cli.watch import watch_system
+
+    watch_system(container or [], pid or [], prometheus or [], every=every, limit=for_, as_json=as_json)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of plans, for editors."""
     from shakedown.cli.show import print_schema

@@ -30,7 +30,7 @@ AGENT = Path(__file__).parent / "agent"
 PROTOCOL = 2
 ANSWER_WITHIN = 15.0
 _FRAME = struct.Struct(">BxxxL")
-LOOKS = frozenset({"connect", "echo"})  # orders that any agent beside the target can carry out
+LOOKS = frozenset({"connect", "echo", "look-up"})  # orders that any agent beside the target can carry out
 _numbers = itertools.count(1)
 _building = threading.Lock()
 
@@ -98,6 +98,7 @@ class AgentLink:
                 self.image,
                 name=self._name,
                 stdin_open=True,
+                user="0:61999",  # by its group the proxy's own connections are known where the kernel has no `-m mark`
                 network_mode=f"container:{container.id}",
                 cap_drop=["ALL"],
                 cap_add=["NET_ADMIN", "NET_RAW"],

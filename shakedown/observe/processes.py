@@ -89,8 +89,11 @@ class HostReader:
         """Cores in use, bytes of memory in use, bytes that went over network and disks so far."""
         now, last = psutil.cpu_times(), self._last
         values = {"memory": float(psutil.virtual_memory().used)}
-        if (network := psutil.net_io_counters()) is not None:
-            values |= {"network_rx": float(network.bytes_recv), "network_tx": float(network.bytes_sent)}
+        # Without the ends of containers' links: they come and go, and what went over them is counted elsewhere too.
+        links = [link for name, link in psutil.net_io_counters(pernic=True).items() if not name.startswith("veth")]
+        if links:
+            values["network_rx"] = float(sum(link.bytes_recv for link in links))
+            values["network_tx"] = float(sum(link.bytes_sent for link in links))
         if (disks := psutil.disk_io_counters()) is not None:
             values |= {"block_read": float(disks.read_bytes), "block_write": float(disks.write_bytes)}
         spent = _total(now) - _total(last)

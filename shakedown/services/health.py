@@ -4,7 +4,7 @@ import shlex
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -30,18 +30,20 @@ def look(
     handle: Handle,
     health: Health,
     *,
+    ports: Mapping[str, int],
     run_inside: Callable[[list[str]], tuple[int, str]] | None = None,
     docker_says: Callable[[], str] | None = None,
 ) -> Look:
     """Look once, within the health's own time-out.
 
     Args:
+        ports: of the service, by name.
         run_inside: runs a command inside the service's container; None for a process (then on this machine).
         docker_says: the state of the image's own healthcheck.
     """
     begun = time.monotonic()
     try:
-        healthy, detail = _look(handle, health, run_inside, docker_says)
+        healthy, detail = _look(handle, health, ports, run_inside, docker_says)
     except (OSError, httpx.HTTPError, subprocess.SubprocessError) as error:
         healthy, detail = False, f"{type(error).__name__}: {error}"
     return Look(healthy, time.monotonic() - begun, detail[:DETAIL])
@@ -50,6 +52,7 @@ def look(
 def _look(
     handle: Handle,
     health: Health,
+    ports: Mapping[str, int],
     run_inside: Callable[[list[str]], tuple[int, str]] | None,
     docker_says: Callable[[], str] | None,
 ) -> tuple[bool, str]:
@@ -58,7 +61,7 @@ def _look(
         answer = httpx.get(handle.addresses[name].url + path, timeout=health.timeout, trust_env=False)
         return answer.is_success, f"HTTP {answer.status_code}"
     if health.tcp is not None:
-        address = tcp_address(handle, health)
+        address = tcp_address(handle, health, ports)
         with socket.create_connection((address.host, address.port), timeout=health.timeout) as connection:
             # A published port accepts even when nothing listens behind it; then it closes at once.
             connection.settimeout(0.05)
@@ -81,8 +84,10 @@ def _look(
     return state == "healthy", f"Docker says {state}"
 
 
-def tcp_address(handle: Handle, health: Health) -> Address:
-    """The address of a tcp health check: a port's name, or a number inside the container."""
+def tcp_address(handle: Handle, health: Health, ports: Mapping[str, int]) -> Address:
+    """The address of a tcp health check: a port's name, or a number inside the container, which may have a name too."""
     if isinstance(health.tcp, str):
         return handle.addresses[health.tcp]
-    return handle.addresses[f"tcp-{health.tcp}"]
+    names = [f"tcp-{health.tcp}", *(name for name, port in ports.items() if port == health.tcp)]
+    found = next((handle.addresses[name] for name in names if name in handle.addresses), None)
+    return found or Address("127.0.0.1", int(health.tcp or 0))

@@ -56,7 +56,7 @@ class System:
         self.labels = RunLabels(run, plan.name, str(journal.owner))
         self.client: DockerClient | None = None
         self.journal = journal
-        self._base, self._clock, self._run_dir = base, clock, run_dir
+        self.base, self._clock, self._run_dir = base, clock, run_dir
         self._on_event, self._redact = on_event, redact
         self._proxied = fronted(plan)
         self._network: RunNetwork | None = None
@@ -98,11 +98,11 @@ class System:
                 others = {key: Address(parts.hostname or "", number) for key, number in service.ports.items()}
                 self._external[name] = Handle(name, "external", {"http": address, **others})
             elif isinstance(service, ProcessService):
-                self._runners[name] = ProcessRunner(name, service, self._base, log, self.journal)
+                self._runners[name] = ProcessRunner(name, service, self.base, log, self.journal)
             else:
                 self.client = self.client or find_engine()
                 self._runners[name] = ContainerRunner(
-                    name, as_container(name, service, self._base, self._run_dir), base=self._base, log=log,
+                    name, as_container(name, service, self.base, self._run_dir), base=self.base, log=log,
                     client=self.client, run=self.run, labels=self.labels, journal=self.journal, redact=self._redact,
                     say=partial(self._say, name),
                 )  # fmt: skip
@@ -261,7 +261,7 @@ class System:
             if self._network is None:
                 self._network = RunNetwork(self.client, self.run, self.labels, self.journal)
         runner = ContainerRunner(
-            name, service, base=self._base, log=self._run_dir / "logs" / f"{name}.log", client=self.client, run=self.run,
+            name, service, base=self.base, log=self._run_dir / "logs" / f"{name}.log", client=self.client, run=self.run,
             labels=self.labels, journal=self.journal, redact=self._redact, say=partial(self._say, name),
         )  # fmt: skip
         runner.prepare()
@@ -284,7 +284,9 @@ class System:
             return ProbeResult(at, name, code is None, 0.0, "runs" if code is None else f"ended with {code}")
         inside = runner.run_inside if isinstance(runner, ContainerRunner) else None
         says = runner.docker_health if isinstance(runner, ContainerRunner) else None
-        found = look(self.handle(name), health, run_inside=inside, docker_says=says)
+        found = look(
+            self.handle(name), health, ports=self.plan.services[name].ports, run_inside=inside, docker_says=says
+        )
         return ProbeResult(at, name, found.healthy, found.latency, found.detail)
 
     def is_container(self, name: str) -> bool:

@@ -185,3 +185,18 @@ def test_kill_9_in_the_faults_stage(engine, tmp_path):
     summary = json.loads(shakedown("report", "--json", cwd=tmp_path).stdout)
     assert summary["status"] == "interrupted"
     assert summary["experiments"][0]["name"] == "redis killed"
+
+
+def test_watch_looks_at_what_runs(tmp_path):
+    """Figures of a process and of the host, a line of JSON for each look; what is not there is a mistake of the user's."""
+    done = shakedown("watch", "--pid", str(os.getpid()), "--every", "300ms", "--for", "1s", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rounds = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rounds) >= 2
+    assert rounds[-1][f"process {os.getpid()}"]["memory"] > 1e6
+    assert "context_switches/s" in rounds[-1][f"process {os.getpid()}"]
+    assert "cpu" in rounds[-1]["host"]
+    for wrong in (["--pid", "999999999"], ["--every", "soon"], ["--prometheus", "http://127.0.0.1:1/metrics"]):
+        done = shakedown("watch", *wrong, "--for", "1s", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr

@@ -124,3 +124,10 @@ def test_the_grace_to_end(make_system, python_image, tmp_path, grace, ended):
     assert system.stop() == []
     for name in ("box", "program"):
         assert ("said good-bye" in (tmp_path / "logs" / f"{name}.log").read_text()) is ended
+
+
+def test_health_by_the_number_of_a_port_with_a_name(make_system, web):
+    """`health: {tcp: 8000}` finds the port that the plan calls http."""
+    system = make_system({"web": {**web, "health": {"tcp": 8000, "within": "60s"}}})
+    assert system.check_health("web").healthy
+    assert set(system.handle("web").addresses) == {"http"}

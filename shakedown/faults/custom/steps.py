@@ -138,7 +138,7 @@ class CustomFault(Fault[C]):
     @property
     def folder(self) -> Path:
         """The plan's folder."""
-        return self.context.system._base.resolve()  # noqa: SLF001 - the system has no other way to say it
+        return self.context.system.base.resolve()
 
     def variables(self) -> dict[str, str]:
         """What steps on this machine find in their environment: services' addresses, and the target's container."""

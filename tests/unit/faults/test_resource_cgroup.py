@@ -1,4 +1,4 @@
-"""What the kernel's files say, in both layouts. The contents were recorded from real containers."""
+"""What the kernel's files say, in both layouts. Of v1 they were recorded, of v2 written as the kernel documents them."""
 
 from pathlib import Path
 
