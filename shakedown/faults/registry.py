@@ -11,7 +11,15 @@ from shakedown.plan.faults import FaultModel
 __all__ = ["FAULTS", "build_fault"]
 
 FAULTS: Mapping[str, type[Fault[Any]]] = MappingProxyType(
-    {**service.FAULTS, **network.FAULTS, **http.FAULTS, **dns.FAULTS, **databases.FAULTS, **custom.FAULTS, **resource.FAULTS}
+    {
+        **service.FAULTS,
+        **network.FAULTS,
+        **http.FAULTS,
+        **dns.FAULTS,
+        **databases.FAULTS,
+        **custom.FAULTS,
+        **resource.FAULTS,
+    }
 )
 
 

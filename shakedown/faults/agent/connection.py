@@ -198,7 +198,9 @@ class Connection:
 
     async def dial(self):
         """Call the server, once the faults have had their say."""
-        self.up.block(DIALLING)  # not earlier: uvloop starts to read after `connection_made`, and may read once before this
+        self.up.block(
+            DIALLING
+        )  # not earlier: uvloop starts to read after `connection_made`, and may read once before this
         try:
             taken = self.client.transport.get_extra_info("socket")
             to = self.to() if self.to else original_destination(taken)

@@ -261,7 +261,11 @@ class Ways:
             raise RuntimeError("this kernel has neither `-m mark` nor `-m owner`: queries cannot be redirected")
         self.away, self.seen_by_probe = away, "--mark" in away
         tool = engine_tool(agent.tool)
-        timed = agent.timed if tool == agent.tool else rules.supports(tool, "-m", "time", "--datestop", "2037-01-01T00:00:00")
+        timed = (
+            agent.timed
+            if tool == agent.tool
+            else rules.supports(tool, "-m", "time", "--datestop", "2037-01-01T00:00:00")
+        )
         self.families = [rules.Rules(tool, order["tag"], order["deadline"], timed)]
         self.notes, self.timed = [], timed
         if redirects.has_ipv6() and "::1" in addresses:

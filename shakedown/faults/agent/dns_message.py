@@ -6,7 +6,19 @@ from dataclasses import dataclass
 
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
-TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "SVCB": 64, "HTTPS": 65}
+TYPES = {
+    "A": 1,
+    "NS": 2,
+    "CNAME": 5,
+    "SOA": 6,
+    "PTR": 12,
+    "MX": 15,
+    "TXT": 16,
+    "AAAA": 28,
+    "SRV": 33,
+    "SVCB": 64,
+    "HTTPS": 65,
+}
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
 LONGEST_NAME = 255
 POINTERS = 32  # followed in one name at most; each must point backwards too
@@ -75,9 +87,7 @@ def answer(message, query, rcode, addresses=(), ttl=0):
     identity, flags, *_ = _HEADER.unpack_from(message)
     fitting = [one for one in map(ipaddress.ip_address, addresses) if query.type == (1 if one.version == 4 else 28)]
     head = _HEADER.pack(identity, 0x8080 | (flags & 0x0100) | rcode, 1, len(fitting), 0, 0)
-    records = b"".join(
-        b"\xc0\x0c" + _RECORD.pack(query.type, 1, ttl, len(one.packed)) + one.packed for one in fitting
-    )
+    records = b"".join(b"\xc0\x0c" + _RECORD.pack(query.type, 1, ttl, len(one.packed)) + one.packed for one in fitting)
     return head + message[_HEADER.size : query.end] + records
 
 

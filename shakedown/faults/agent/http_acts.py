@@ -23,7 +23,9 @@ def rewritten(raw, values, drop=()):
     gone = {name.lower() for name in (*values, *drop)}
     first, *lines = raw.lstrip(b"\r\n").split(b"\n")
     end = b"\r\n" if first.endswith(b"\r") else b"\n"
-    kept = [line + b"\n" for line in lines if line.strip() and line.split(b":")[0].decode("latin-1").lower() not in gone]
+    kept = [
+        line + b"\n" for line in lines if line.strip() and line.split(b":")[0].decode("latin-1").lower() not in gone
+    ]
     added = [f"{name}: {value}".encode("latin-1") + end for name, value in values.items()]
     return b"".join([first + b"\n", *kept, *added, end])
 

@@ -42,7 +42,9 @@ class Choice:
             return False
         if self.path is not None and not self.path.fullmatch(head.path):
             return False
-        return all((head.get(name) is not None and value.fullmatch(head.get(name))) for name, value in self.headers.items())
+        return all(
+            (head.get(name) is not None and value.fullmatch(head.get(name))) for name, value in self.headers.items()
+        )
 
     def draw(self):
         """Whether the request that matched just now is chosen."""
@@ -176,7 +178,9 @@ class Http(proxy.ProxyFault):
         self.kinds, self.answers, self.unfitting, self.others = (collections.Counter() for _ in range(4))
 
     def stages(self, connection):
-        if not connection.fresh:  # somewhere in the middle of a message: as with those that do not come through here yet
+        if (
+            not connection.fresh
+        ):  # somewhere in the middle of a message: as with those that do not come through here yet
             connection.reset()
             return None, None
         link = Link(self, connection)
@@ -230,7 +234,9 @@ class Http(proxy.ProxyFault):
         begun, was_gone = time.monotonic(), relay.gone.is_set()
         over, gone = asyncio.ensure_future(relay.hurry.wait()), asyncio.ensure_future(relay.gone.wait())
         try:
-            await asyncio.wait([over] if was_gone else [over, gone], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [over] if was_gone else [over, gone], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
             if gone.done() and not was_gone:
                 self.gave_up += 1
                 if not until_gone:

@@ -102,9 +102,11 @@ class Proxy:
     async def connect(self, to):
         """A connection of our own, which no rule of ours redirects."""
         host, port = to
-        infos = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM) if not is_address(host) else [
-            (socket.AF_INET6 if ":" in host else socket.AF_INET, 0, 0, "", (host, port))
-        ]
+        infos = (
+            await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            if not is_address(host)
+            else [(socket.AF_INET6 if ":" in host else socket.AF_INET, 0, 0, "", (host, port))]
+        )
         failure = OSError("no address")
         for family, _, _, _, address in infos:
             raw = socket.socket(family, socket.SOCK_STREAM)

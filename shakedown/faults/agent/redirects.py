@@ -16,9 +16,12 @@ def exemption(tool):
     if rules.supports(tool, *mark):
         return mark
     owner = ["-m", "owner", "!", "--gid-owner", str(OWN_GROUP)]
-    return owner if os.getegid() == OWN_GROUP and rules.run(
-        tool, "-w", "-t", "filter", "-C", "OUTPUT", *owner, "-j", "ACCEPT"
-    )[0] < 2 else None
+    return (
+        owner
+        if os.getegid() == OWN_GROUP
+        and rules.run(tool, "-w", "-t", "filter", "-C", "OUTPUT", *owner, "-j", "ACCEPT")[0] < 2
+        else None
+    )
 
 
 def has_ipv6():
@@ -91,7 +94,9 @@ class Redirects:
         for family in (self.four, self.six):
             if family is not None:
                 listing = rules.run(family.tool, "-w", "-t", "filter", "-L", "-v", "-x", "-n")[1]
-                total += sum(int(line.split()[0]) for line in listing.splitlines() if family.tag in line and " DROP " in line)
+                total += sum(
+                    int(line.split()[0]) for line in listing.splitlines() if family.tag in line and " DROP " in line
+                )
         return total
 
     def refuse(self, share):
@@ -107,7 +112,9 @@ class Redirects:
         inward = one["direction"] == "in"
         away = [] if inward else self.agent.exemption()
         if away is None:
-            raise RuntimeError("this kernel has neither `-m mark` nor `-m owner`: outgoing connections cannot be redirected")
+            raise RuntimeError(
+                "this kernel has neither `-m mark` nor `-m owner`: outgoing connections cannot be redirected"
+            )
         ports = [["--dport", str(port)] for port in one.get("ports") or ()] or [[]]
         for family, version in ((self.four, 4), (self.six, 6)):
             if family is None:

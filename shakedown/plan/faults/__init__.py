@@ -37,11 +37,19 @@ from shakedown.plan.faults.service import ServiceFault
 __all__ = ["FaultModel", "FaultPlan", "OnService", "conflict", "fronted"]
 
 FaultPlan = Annotated[
-    ServiceFault | ConnectionFault | NetworkPartition
-    | NetworkLoss | NetworkCorruption | NetworkDuplication | NetworkReordering | NetworkDelay
+    ServiceFault
+    | ConnectionFault
+    | NetworkPartition
+    | NetworkLoss
+    | NetworkCorruption
+    | NetworkDuplication
+    | NetworkReordering
+    | NetworkDelay
     | HttpFault
     | DnsFault
     | ResourceFault
-    | DatabaseFault | CustomCommand | CustomPython,
+    | DatabaseFault
+    | CustomCommand
+    | CustomPython,
     Field(discriminator="type"),
 ]
