@@ -346,6 +346,8 @@ class _Checker:
             return
         if condition.subject != "host" and condition.subject not in self.plan.services:
             yield self.unknown(path, "service", condition.subject, ["host", *self.plan.services])
+        else:
+            yield from self.series(path, f"{condition.subject}.{condition.series}")
 
     def each_dependency(
         self, path: Path, each: EachDependency, stage: FaultsStage, names: set[str]

@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from shakedown.plan.model import Plan
 from shakedown.plan.profiles import PARTS, SCALES
+from shakedown.plan.values import AS_TEXT
 
 __all__ = ["json_schema", "starter_plan"]
 
@@ -36,12 +37,11 @@ def json_schema() -> dict[str, object]:
 
 
 def _accept_text(schema: dict[str, object]) -> dict[str, object]:
-    """Durations, sizes and shares may be texts as well as numbers: their descriptions tell which fields they are."""
+    """Durations, sizes and shares may be texts as well as numbers."""
 
     def walk(node: object) -> None:
         if isinstance(node, dict):
-            description = node.get("description")
-            if isinstance(description, str) and description.startswith(("a duration:", "a size:", "a share:")):
+            if node.pop(AS_TEXT, False):
                 kind = node.pop("type", "number")
                 node["type"] = [kind, "string"] if isinstance(kind, str) else kind
             for value in node.values():

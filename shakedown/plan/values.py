@@ -7,7 +7,10 @@ from pydantic import BeforeValidator, Field
 
 from shakedown.units import parse_duration, parse_share, parse_size
 
-__all__ = ["Duration", "Name", "Port", "Share", "Size"]
+__all__ = ["AS_TEXT", "Duration", "Name", "Port", "Share", "Size"]
+
+
+AS_TEXT = "x-as-text"  # in a JSON Schema: a number that people also write as a text, with its unit
 
 
 def _duration(value: str | float) -> float:
@@ -42,8 +45,11 @@ def _share(value: str | float) -> float:
     return share
 
 
-Duration = Annotated[float, BeforeValidator(_duration), Field(description="a duration: 500ms, 30s, 5m")]
-Size = Annotated[int, BeforeValidator(_size), Field(description="a size: 256MB, 1GiB")]
-Share = Annotated[float, BeforeValidator(_share), Field(description="a share: 5% or 0.05")]
+_TEXT = {AS_TEXT: True}
+Duration = Annotated[
+    float, BeforeValidator(_duration), Field(description="a duration: 500ms, 30s, 5m", json_schema_extra=_TEXT)
+]
+Size = Annotated[int, BeforeValidator(_size), Field(description="a size: 256MB, 1GiB", json_schema_extra=_TEXT)]
+Share = Annotated[float, BeforeValidator(_share), Field(description="a share: 5% or 0.05", json_schema_extra=_TEXT)]
 Port = Annotated[int, Field(ge=0, le=65535, description="a port: 1 to 65535; for a process, 0 is any free one")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64, description="letters, digits, - and _")]

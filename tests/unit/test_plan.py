@@ -153,6 +153,9 @@ def test_schema_accepts_texts_for_durations():
     schema = json_schema()
     duration = schema["$defs"]["ConstantVus"]["properties"]["duration"]
     assert sorted(duration["type"]) == ["number", "string"]
+    described = schema["$defs"]["NetworkLatency"]["properties"]["latency"]  # a description of its own hides nothing
+    assert described["type"] == ["number", "string"]
+    assert "x-as-text" not in str(schema)
     assert "profiles" in schema["properties"]
 
 
