@@ -17,6 +17,8 @@ NEEDED = (
     "flows/pipeline.py", "tasks/load.py", "templates/report.md.j2", "shakedown/faults/agent/Dockerfile",
     "shakedown/faults/agent/agent.py", "shakedown/faults/agent/proxy.py", "shakedown/plan/starter.yaml", "shakedown/results/migrations/env.py",
     "shakedown/results/migrations/versions/0001_the_first_schema.py", "shakedown/suites/plugin/shakedown_reporter.py",
+    "shakedown/suites/plugin/shakedown_unittest.py", "shakedown/faults/resource/tools/Dockerfile",
+    "shakedown/services/stub/Dockerfile", "shakedown/services/stub/server.py",
 )  # fmt: skip
 
 
