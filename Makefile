@@ -12,7 +12,10 @@ demo: setup ## the demo system through all five stages; prints the verdict and w
 
 test: setup lint ## lint and all tests
 	@$(BIN)/pytest -q -n 2 tests/unit
-	@$(BIN)/pytest -q -n 2 --dist loadfile tests/integration tests/safety tests/packaging tests/e2e
+	@$(BIN)/pytest -q -n 4 --dist loadfile tests/integration tests/safety tests/packaging tests/e2e
+
+test-faults: setup ## every single fault on real containers (a quarter of an hour)
+	@$(BIN)/pytest -q -n 4 --dist loadfile -m twins tests/integration/faults
 
 lint: setup ## ruff, mypy, the layers of the imports
 	@$(BIN)/ruff check .
@@ -39,4 +42,4 @@ lock: ## resolve the dependencies anew
 clean-docker: setup ## remove containers, networks, volumes and images of ours
 	@$(BIN)/python scripts/clean_docker.py
 
-.PHONY: help setup demo test lint bench-load bench-leaks wheel lock clean-docker
+.PHONY: help setup demo test test-faults lint bench-load bench-leaks wheel lock clean-docker

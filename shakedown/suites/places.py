@@ -32,8 +32,10 @@ __all__ = ["Here", "Inside", "Place", "place_of"]
 LOOK_EVERY = 0.25
 FOREIGN = ("PYTEST_", "COV_CORE", "COVERAGE_")  # settings of a pytest that we run under: not for the suite
 # Run with the command as arguments: its process group is written down, by which all of it can be ended.
-_STARTER = 'echo $$ > "$0"; exec "$@"'
-_ENDER = 'p=$(cat "$0" 2>/dev/null) && kill -9 -- -"$p" 2>/dev/null; rm -rf "$0"; true'
+# A program that is still on its way when it is ended finds that out: by the note, or because its folder is gone.
+_STARTER = 'echo $$ > "$0/group" || exit 137; [ -e "$0/over" ] && exit 137; exec "$@"'
+_ENDER = ': > "$0/over"; p=$(cat "$0/group" 2>/dev/null) && kill -9 -"$p" 2>/dev/null; true'
+_REMOVER = 'p=$(cat "$0/group" 2>/dev/null); rm -rf "$0"; [ -n "$p" ] && kill -9 -"$p" 2>/dev/null; true'
 _IDLE = "trap 'exit 0' TERM; while :; do sleep 1; done"
 EXIT_WITHIN = 10.0
 
@@ -181,7 +183,7 @@ class Inside:
         self._alone = alone
         self._folder = f"/tmp/shakedown-{uuid.uuid4().hex[:12]}"  # noqa: S108 - inside the container, a name of its own
         self._undo = ContainerExec(
-            container=str(container.id), command=["sh", "-c", _ENDER, f"{self._folder}/group"],
+            container=str(container.id), command=["sh", "-c", _REMOVER, self._folder],
             started=str(container.attrs["State"]["StartedAt"]),
         )  # fmt: skip
         self._intent = journal.intend("process", f"suite {label} in {container.name}", self._undo)
@@ -234,7 +236,7 @@ class Inside:
         api = self._client.api
         try:
             created = api.exec_create(
-                self._container.id, ["sh", "-c", _STARTER, f"{self._folder}/group", *command],
+                self._container.id, ["sh", "-c", _STARTER, self._folder, *command],
                 environment=dict(environment), workdir=self._cwd,
             )["Id"]  # fmt: skip
             stream = api.exec_start(created, stream=True)
@@ -251,13 +253,16 @@ class Inside:
             over.set()
 
         threading.Thread(target=copy, name=f"suite-{self._label}", daemon=True).start()
-        ended = False
+        ended: float | None = None
         while not over.wait(LOOK_EVERY):
             self._look_at_memory()
-            if not ended and end():
-                ended = True
-                carry_out(self._undo, self._client)
-        return None if ended else self._exit_code(created)
+            if ended is None and end():
+                ended = time.monotonic()
+                ender = self._undo.model_copy(update={"command": ["sh", "-c", _ENDER, self._folder]})
+                carry_out(ender, self._client)
+            elif ended is not None and time.monotonic() - ended > EXIT_WITHIN:
+                raise SuiteError(f"suite {self._label}: it does not end in {self._container.name}")
+        return None if ended is not None else self._exit_code(created)
 
     def _exit_code(self, identity: str) -> int | None:
         """The engine notes it a moment after the output ended; None when there is none: the container ended."""

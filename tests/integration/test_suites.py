@@ -273,7 +273,9 @@ def test_inside_a_services_container(make_system, web, tmp_path):
     assert statuses(inside(unittest="/tests")) == {"test_others_name": ["passed"]}
     assert "not done after 2 s" in inside(unittest="/hang", timeout=2).problem
     assert statuses(inside(command=["test -d /tests"])) == {"s": ["passed"]}
-    code, output = system.runner("web").run_inside(["sh", "-c", "ls /tmp; cat /proc/[0-9]*/cmdline | tr '\\0' ' '"])
+    code, output = system.runner("web").run_inside(["sh", "-c", "ls /tmp && cat /proc/[0-9]*/cmdline | tr '\\0' ' '"])
+    assert code == 0
+    assert "http.server" in output
     assert "shakedown" not in output
     assert "test_hang" not in output
     assert [intent for intent in system.journal.open_intents() if intent.kind == "process"] == []
