@@ -12,7 +12,7 @@ demo: setup ## the demo system through all five stages; prints the verdict and w
 
 test: setup lint ## lint and all tests
 	@$(BIN)/pytest -q -n 2 tests/unit
-	@$(BIN)/pytest -q -n 4 --dist loadfile tests/integration tests/safety tests/packaging tests/e2e
+	@$(BIN)/pytest -q -n 4 --dist loadfile tests/e2e tests/safety tests/packaging tests/integration
 
 test-faults: setup ## every single fault on real containers (a quarter of an hour)
 	@$(BIN)/pytest -q -n 4 --dist loadfile -m twins tests/integration/faults
