@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shakedown.records.behaviour import BehaviourRecord
 from shakedown.verdict import Verdict
 
 __all__ = ["Comparison", "HealthTruth", "PhaseStats", "RecoveryMeasurement"]
@@ -43,6 +44,7 @@ class RecoveryMeasurement:
         resolution: both times are known to this many seconds.
         error_seconds: time in which requests failed, from injection to the end of watching, seconds.
         problem: why recovery could not be judged.
+        behaviour: how the system degraded, retried, cut off and took others down with it.
     """
 
     experiment: str
@@ -54,6 +56,7 @@ class RecoveryMeasurement:
     phases: tuple[PhaseStats, ...] = ()
     health: tuple[HealthTruth, ...] = ()
     problem: str | None = None
+    behaviour: BehaviourRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ registry      sessions by run, so that flows and tasks pass names, not objects
 progress      what happens, told to whoever listens
 measure       loads, suites and cycles, measured and stored
 experiments   one experiment: fault, watching, judgement
+behaviour     how the system behaved in an experiment
 comeback      the recovery stage: comparison, ledgers, leftovers
 endurance     what repetitions say
 doctor        what this machine can and cannot do

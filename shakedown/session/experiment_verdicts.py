@@ -1,7 +1,12 @@
-"""What is concluded of each experiment, from everything that was measured."""
+"""What is concluded of each experiment, from everything that was measured.
+
+Every experiment whose fault took effect is judged by its recovery, its health, what the plan expects of it, and by
+`shakedown.session.behaviour.judge`, whose findings and record are stored beside the rest.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from shakedown.analysis.diagnosis import error_words, lying_health, not_recovered, wrong_health
 from shakedown.analysis.health import compare_health, share_unhealthy
@@ -14,10 +19,14 @@ from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadResult
 from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import RecoveryMeasurement
+from shakedown.session import behaviour
 from shakedown.session.judging import judge_thresholds, show_value
 from shakedown.session.live import Session
 from shakedown.units import format_duration
 from shakedown.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from shakedown.session.experiments import FaultBench
 
 __all__ = ["judge_experiments", "recovery_in"]
 
@@ -37,26 +46,19 @@ def recovery_in(
     )
 
 
-def judge_experiments(
-    session: Session, stage: FaultsStage, records: Sequence[ExperimentRecord], load: LoadResult | None,
-    steady: Steady | None, warm: tuple[float, float],
-) -> list[tuple[Verdict, str]]:  # fmt: skip
-    """Judge and store every experiment; verdicts with their reasons.
-
-    Args:
-        load: the background load, once it has ended.
-        warm: from when to when the steady state was learned.
-    """
-    return _Judge(session, stage, load, steady, warm).judge(records)
+def judge_experiments(bench: "FaultBench") -> list[tuple[Verdict, str]]:
+    """Judge and store every experiment of a bench whose load has ended; verdicts with their reasons."""
+    return _Judge(bench, bench.session, bench.stage, bench.load, bench.steady, bench.warm).judge(bench.records)
 
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
+    bench: "FaultBench"
     session: Session
     stage: FaultsStage
     load: LoadResult | None
     steady: Steady | None
-    warm: tuple[float, float]
+    warm: tuple[float, float]  # from when to when the steady state was learned
 
     def judge(self, records: Sequence[ExperimentRecord]) -> list[tuple[Verdict, str]]:
         found: list[tuple[Verdict, str]] = []
@@ -64,7 +66,7 @@ class _Judge:
             zip(records, self.session.loaded.plan.experiments, strict=False)
         ):
             recovery = self._measure(record)
-            verdict, reason = self._judge_one(record, experiment, recovery)
+            verdict, reason, recovery = self._judge_one(record, experiment, recovery)
             self.session.store.put_experiment(self.session.run_id, position, record, recovery, verdict, reason)
             found.append((verdict, f"{record.name}: {reason}" if reason else record.name))
         return found
@@ -105,7 +107,24 @@ class _Judge:
 
     def _judge_one(
         self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement | None
-    ) -> tuple[Verdict, str]:
+    ) -> tuple[Verdict, str, RecoveryMeasurement | None]:
+        """The verdict with its reason, and the measurement with what was found out about it."""
+        undecided = self._undecided(record, recovery)
+        if undecided is not None or recovery is None or self.load is None:
+            return *(undecided or (Verdict.ERROR, "nothing was measured")), recovery
+        parts = [self._judge_recovery(record, experiment, recovery)]
+        parts += self._judge_health(record, experiment, recovery)
+        parts += self._judge_expectations(record, experiment, recovery)
+        behaved = behaviour.judge(self.session, record, recovery, self.load, self.bench)
+        for finding in behaved.findings:
+            self.session.find("faults", finding)
+        parts += behaved.parts
+        verdict = combine(part for part, _ in parts)
+        reason = "; ".join(words for part, words in parts if part is verdict and words)
+        return verdict, reason, replace(recovery, behaviour=behaved.record)
+
+    def _undecided(self, record: ExperimentRecord, recovery: RecoveryMeasurement | None) -> tuple[Verdict, str] | None:
+        """What forbids to judge the system by this experiment; None when nothing does."""
         left = next(
             (one for one in record.injections if one.asked_at is not None and not (one.gone and one.gone.held)), None
         )
@@ -124,11 +143,7 @@ class _Judge:
             return Verdict.INCONCLUSIVE, f"the fault did not take effect: {evidence}"
         if recovery.problem:
             return Verdict.INCONCLUSIVE, recovery.problem
-        parts = [self._judge_recovery(record, experiment, recovery)]
-        parts += self._judge_health(record, experiment, recovery)
-        parts += self._judge_expectations(record, experiment, recovery)
-        verdict = combine(part for part, _ in parts)
-        return verdict, "; ".join(words for part, words in parts if part is verdict and words)
+        return None
 
     def _judge_recovery(
         self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement

@@ -358,7 +358,7 @@ class FaultBench:
 
     def judge(self) -> list[tuple[Verdict, str]]:
         """Judge every experiment on everything that was measured; verdicts with their reasons."""
-        return judge_experiments(self.session, self.stage, self.records, self.load, self.steady, self.warm)
+        return judge_experiments(self)
 
 
 def _under_way(handle: LoadHandle) -> int:
