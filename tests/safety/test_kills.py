@@ -99,8 +99,11 @@ def experiment(number: int, rng: random.Random) -> tuple[dict[str, Any], float]:
 def kill(victim: str, run: Orchestrator, engine: Any, rng: random.Random) -> None:
     """Kill -9, in an order of chance where there are several."""
     family = run.family()
-    agents = [psutil.Process(one.attrs["State"]["Pid"]) for one in containers(engine, run.run, agent="")
-              if one.attrs["State"]["Running"]]  # fmt: skip
+    agents = [
+        agent
+        for one in containers(engine, run.run, agent="")
+        if one.attrs["State"]["Running"] and (agent := _process(one.attrs["State"]["Pid"])) is not None
+    ]
     everyone = {
         "orchestrator": family[:1], "worker": family[1:2], "watchdog": [run.watchdog()], "agent": agents,
     }  # fmt: skip
@@ -111,6 +114,14 @@ def kill(victim: str, run: Orchestrator, engine: Any, rng: random.Random) -> Non
             process.kill()
         except psutil.NoSuchProcess:
             continue
+
+
+def _process(pid: int) -> psutil.Process | None:
+    """None when it ended since it was listed."""
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
 
 
 def active(engine: Any, run: Orchestrator) -> list[str]:
@@ -194,7 +205,7 @@ def test_killed_at_a_transition(name, transition, engine, python_image, bystande
     before = bystanders.look()
     with orchestrated(plan, tmp_path / "results", die_at=transition) as run:
         run.until("begin")
-        assert run.process.wait(60) == -signal.SIGKILL
+        assert run.process.wait(150) == -signal.SIGKILL  # the agent's image may have to be built first
         assert wait_for(lambda: not leftovers(engine, run.run, run.folder), UNDONE_WITHIN), leftovers(
             engine, run.run, run.folder
         )
