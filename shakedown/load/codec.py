@@ -2,10 +2,11 @@
 
 import base64
 import json
+import math
 from dataclasses import asdict
 
 from shakedown.records.histogram import Histogram
-from shakedown.records.load import Bucket, BucketKey, ErrorRecord, LoadCounts, LoadDelta, Outcome, Pulse
+from shakedown.records.load import Bucket, BucketKey, DuePulse, ErrorRecord, LoadCounts, LoadDelta, Outcome, Pulse
 
 __all__ = ["decode_delta", "encode_delta"]
 
@@ -16,6 +17,19 @@ def _pack(histogram: Histogram) -> str:
 
 def _unpack(text: str) -> Histogram:
     return Histogram.from_bytes(base64.b85decode(text))
+
+
+def _finite(instant: float) -> float | None:
+    """JSON knows no infinity."""
+    return instant if math.isfinite(instant) else None
+
+
+def _instants(first_end: float | None, first_due: float | None, last_bad: float | None) -> tuple[float, float, float]:
+    return (
+        math.inf if first_end is None else first_end,
+        math.inf if first_due is None else first_due,
+        -math.inf if last_bad is None else last_bad,
+    )
 
 
 def encode_delta(delta: LoadDelta) -> dict[str, object]:
@@ -38,6 +52,10 @@ def encode_delta(delta: LoadDelta) -> dict[str, object]:
             for key, bucket in delta.buckets.items()
         ],
         "pulses": [[slot, pulse.ok, pulse.bad, pulse.slowest] for slot, pulse in delta.pulses.items()],
+        "dues": [
+            [slot, due.ok, due.bad, due.slowest, *map(_finite, (due.first_end, due.first_due, due.last_bad))]
+            for slot, due in delta.dues.items()
+        ],
         "start_lag": [[second, _pack(lag)] for second, lag in delta.start_lag.items()],
         "errors": [asdict(error) for error in delta.errors],
     }
@@ -61,6 +79,10 @@ def decode_delta(text: str) -> LoadDelta:
             for request, outcome, second, response, service, size, unanswered, warm_up in data["buckets"]
         },
         pulses={slot: Pulse(ok, bad, slowest) for slot, ok, bad, slowest in data["pulses"]},
+        dues={
+            slot: DuePulse(ok, bad, slowest, *_instants(first_end, first_due, last_bad))
+            for slot, ok, bad, slowest, first_end, first_due, last_bad in data["dues"]
+        },
         start_lag={second: _unpack(lag) for second, lag in data["start_lag"]},
         errors=[ErrorRecord(**error) for error in data["errors"]],
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from shakedown.analysis.slots import SLOT
-from shakedown.records.load import Bucket, BucketKey, ErrorRecord, LoadCounts, LoadDelta, Outcome, Pulse
+from shakedown.records.load import Bucket, BucketKey, DuePulse, ErrorRecord, LoadCounts, LoadDelta, Outcome, Pulse
 
 __all__ = ["Cell", "Recorder"]
 
@@ -68,6 +68,7 @@ class Recorder:
         self.counts = LoadCounts()
         self._buckets: dict[BucketKey, Bucket] = {}
         self._pulses: dict[int, Pulse] = {}
+        self._dues: dict[int, DuePulse] = {}
         self._errors: dict[tuple[str, str], ErrorRecord] = {}
         self._start_lag: dict[int, Bucket] = {}
 
@@ -117,6 +118,19 @@ class Recorder:
                 bucket.unanswered += len(sizes)
         if cell.outcome is not Outcome.CANCELLED:
             self._pulse(cell.outcome, np.floor((ended - self._origin) / SLOT).astype(np.int64), response)
+            self._due(cell.outcome, due - self._origin, ended - self._origin, response)
+
+    def _due(self, outcome: Outcome, due: np.ndarray, ended: np.ndarray, response: np.ndarray) -> None:
+        for slot, chosen in _parts(np.floor(due / SLOT).astype(np.int64)):
+            dues = due[chosen]
+            if outcome is Outcome.OK:
+                ends = ended[chosen]
+                first = int(ends.argmin())
+                slowest = float(response[chosen].max())
+                part = DuePulse(len(dues), 0, slowest, float(ends[first]), float(dues[first]))
+            else:
+                part = DuePulse(bad=len(dues), last_bad=float(dues.max()))
+            self._dues.setdefault(slot, DuePulse()).add(part)
 
     def _pulse(self, outcome: Outcome, slots: np.ndarray, response: np.ndarray) -> None:
         for slot, chosen in _parts(slots):
@@ -148,6 +162,7 @@ class Recorder:
         delta = LoadDelta(
             self._load, at, self.counts, self._buckets, self._pulses,
             {second: bucket.response for second, bucket in self._start_lag.items()}, list(self._errors.values()),
+            dues=self._dues,
         )  # fmt: skip
         self._begin()
         return delta

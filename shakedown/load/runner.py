@@ -15,7 +15,7 @@ from shakedown.load.codec import decode_delta
 from shakedown.load.schedule import profile_of
 from shakedown.load.spec import LoadSpec
 from shakedown.plan.executors import OpenModel
-from shakedown.records.load import GeneratorHealth, LoadCounts, LoadDelta, LoadResult, Pulse, merge_parts
+from shakedown.records.load import DuePulse, GeneratorHealth, LoadCounts, LoadDelta, LoadResult, Pulse, merge_parts
 
 __all__ = ["LoadHandle"]
 
@@ -218,6 +218,11 @@ class LoadHandle:
         with self._lock:
             return {slot: replace(pulse) for slot, pulse in self._total.pulses.items()}
 
+    def dues(self) -> dict[int, DuePulse]:
+        """The pulses by intended start so far."""
+        with self._lock:
+            return {slot: replace(due) for slot, due in self._total.dues.items()}
+
     def snapshot(self) -> LoadDelta:
         """What was measured so far (a reference to live data is never handed out: this is a copy)."""
         copy = LoadDelta(self.spec.label, 0.0, LoadCounts(), {}, {}, {}, [])
@@ -259,6 +264,7 @@ class LoadHandle:
             load=spec.label, scenario=spec.scenario, stage=spec.stage, repetition=spec.repetition, start=start, end=end, executor=spec.executor.type,
             target_rate=self._target_rate(), warm_up=spec.warm_up, counts=total.counts, buckets=total.buckets, pulses=total.pulses,
             start_lag=total.start_lag, errors=total.errors, generator=health, interrupted=interrupted or cut_short, rate_held=held,
+            dues=total.dues,
         )  # fmt: skip
 
     def _expected(self, seconds: float) -> float:

@@ -1,5 +1,6 @@
 """What a load did."""
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -8,6 +9,7 @@ from shakedown.records.histogram import Histogram
 __all__ = [
     "Bucket",
     "BucketKey",
+    "DuePulse",
     "ErrorRecord",
     "GeneratorHealth",
     "LoadCounts",
@@ -58,6 +60,30 @@ class Pulse:
     ok: int = 0
     bad: int = 0  # failed or timed out
     slowest: float = 0.0  # the largest response time among the ok ones, seconds
+
+
+@dataclass(slots=True)
+class DuePulse:
+    """Requests that were *due* within one 100 ms slot: from when on whoever asks is served well again.
+
+    Instants are on the run's axis.
+    """
+
+    ok: int = 0
+    bad: int = 0  # failed or timed out
+    slowest: float = 0.0  # the largest response time among the ok ones, seconds
+    first_end: float = math.inf  # when the first of the ok ones ended
+    first_due: float = math.inf  # when that one was due
+    last_bad: float = -math.inf  # when the last of the bad ones was due
+
+    def add(self, other: "DuePulse") -> None:
+        """Add what was measured elsewhere in the same slot."""
+        self.ok += other.ok
+        self.bad += other.bad
+        self.slowest = max(self.slowest, other.slowest)
+        if other.first_end < self.first_end:
+            self.first_end, self.first_due = other.first_end, other.first_due
+        self.last_bad = max(self.last_bad, other.last_bad)
 
 
 @dataclass(slots=True)
@@ -133,6 +159,8 @@ class LoadDelta:
     pulses: dict[int, Pulse]  # slot number (at / 0.1 s) -> pulse
     start_lag: dict[int, Histogram]  # second of intended start -> start lag, seconds
     errors: list[ErrorRecord]
+    # Of a load on one machine: slot number of the intended start -> pulse; never stored.
+    dues: dict[int, DuePulse] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -156,6 +184,7 @@ class LoadResult:
     interrupted: bool = False
     rate_held: bool = True  # False when fewer than 99 % of the target iterations were started
     warm_up: float = 0.0  # seconds from `start` whose requests are kept apart
+    dues: dict[int, DuePulse] = field(default_factory=dict)  # see `LoadDelta.dues`
 
     @property
     def judged_from(self) -> float:
@@ -179,6 +208,8 @@ def merge_parts(target: LoadDelta | LoadResult, part: LoadDelta) -> None:
         sum_.slowest = max(sum_.slowest, pulse.slowest)
     for second, lag in part.start_lag.items():
         target.start_lag.setdefault(second, Histogram()).merge(lag)
+    for slot, due in part.dues.items():
+        target.dues.setdefault(slot, DuePulse()).add(due)
     known = {(error.kind, error.request): error for error in target.errors}
     for error in part.errors:
         same = known.get((error.kind, error.request))
