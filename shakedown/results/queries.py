@@ -159,6 +159,8 @@ class Results:
             response = Histogram.from_bytes(row.response)
             if row.kind == "lag":
                 delta.start_lag[row.second] = response
+            elif row.kind == "degraded":
+                delta.degraded[row.request, row.second] = response
             else:
                 bucket = Bucket(response, Histogram.from_bytes(row.service), row.bytes_received, row.unanswered)
                 delta.buckets[BucketKey(row.request, Outcome(row.outcome), row.second, row.warm_up)] = bucket
@@ -284,10 +286,11 @@ def _load(key: tuple[str, str, int], row: t.LoadRow | None, part: LoadDelta) -> 
         return LoadResult(
             label, "", stage, repetition, min(seconds), max(seconds) + 1, "", None, LoadCounts(), part.buckets,
             part.pulses, part.start_lag, part.errors, GeneratorHealth(), interrupted=True, rate_held=False,
+            degraded=part.degraded,
         )  # fmt: skip
     return LoadResult(
         label, row.scenario, stage, repetition, row.start, row.end, row.executor, row.target_rate,
         LoadCounts(**json.loads(row.counts)), part.buckets, part.pulses, part.start_lag, part.errors,
         GeneratorHealth(**json.loads(row.generator)), interrupted=row.interrupted, rate_held=row.rate_held,
-        warm_up=row.warm_up,
+        warm_up=row.warm_up, degraded=part.degraded,
     )  # fmt: skip

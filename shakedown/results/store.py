@@ -132,6 +132,10 @@ class Store:
             {**where, "kind": "lag", "request": "", "outcome": "", "second": second, "response": lag.to_bytes(),
              "service": None, "bytes_received": 0, "unanswered": 0, "warm_up": False}
             for second, lag in delta.start_lag.items()
+        ] + [
+            {**where, "kind": "degraded", "request": request, "outcome": "ok", "second": second,
+             "response": times.to_bytes(), "service": None, "bytes_received": 0, "unanswered": 0, "warm_up": False}
+            for (request, second), times in delta.degraded.items()
         ]  # fmt: skip
         pulses = [{**where, "slot": slot, **asdict(pulse)} for slot, pulse in delta.pulses.items()]
         errors = [{**where, **asdict(error)} for error in delta.errors]

@@ -6,9 +6,9 @@ from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
 __all__ = [
-    "ComparisonRow", "CycleRow", "ErrorRow", "EventRow", "ExperimentRow", "FindingRow", "HistogramRow", "LedgerRow",
-    "LoadRow", "ProbeRow", "PulseRow", "RunRow", "SampleRow", "ServiceRow", "StageRow", "SuiteRow", "TestRow",
-    "ThresholdRow",
+    "ArtifactRow", "ComparisonRow", "CycleRow", "ErrorRow", "EventRow", "ExperimentRow", "FigureRow", "FindingRow",
+    "HistogramRow", "LedgerRow", "LoadRow", "ProbeRow", "PulseRow", "RegressionRow", "RunRow", "SampleRow", "ServiceRow",
+    "StageRow", "SuiteRow", "TestRow", "ThresholdRow",
 ]  # fmt: skip
 
 
@@ -30,11 +30,15 @@ def _text() -> str:
 
 
 class RunRow(SQLModel, table=True):
-    """One run."""
+    """One run, with what it was measured on as columns: what is asked for over years stands in no JSON."""
 
     __tablename__ = "run"
+    __table_args__ = (
+        Index("run_by_plan", "plan", "started"),
+        Index("run_by_workload", "workload", "machine", "started"),
+    )
     id: str = Field(primary_key=True)
-    plan: str = Field(index=True)
+    plan: str
     plan_path: str
     plan_digest: str = Field(index=True)
     plan_json: str = _text()  # resolved and redacted
@@ -43,7 +47,7 @@ class RunRow(SQLModel, table=True):
     command: str = ""
     started: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False, index=True))
     ended_at: float | None = None
-    status: str  # running, finished, interrupted
+    status: str = Field(index=True)  # running, finished, interrupted
     verdict: str | None = None
     reason: str = _text()
     exit_code: int | None = None
@@ -54,6 +58,68 @@ class RunRow(SQLModel, table=True):
     seed: int = _large()
     planned: float = 0.0  # sum of the planned durations, seconds
     environment: str = _text()  # JSON
+    workload: str = ""  # digest of the plan without what judges and what is tested: equal ones ask for the same work
+    machine: str = ""  # digest of processor, cores, memory and kernel series; empty: not known
+    build: str = Field(default="", index=True)  # what was tested, as the user calls it
+    git_commit: str = Field(default="", index=True)  # of the plan's folder
+    git_dirty: bool | None = None
+    kernel: str = ""
+    cpu: str = ""
+    cores: int | None = None
+    memory: int | None = Field(default=None, sa_column=Column(BigInteger))  # bytes
+    container_engine: str = ""  # its version
+    python: str = ""
+    figured: int = 0  # the version of its figures; 0: none were formed yet
+
+
+class FigureRow(SQLModel, table=True):
+    """One figure of one run, for comparing runs and for trends: `stress.send.p95`."""
+
+    __tablename__ = "figure"
+    __table_args__ = (
+        Index("figure_of_run", "run_id", "stage", "subject", "metric", unique=True),
+        Index("figure_by_name", "stage", "subject", "metric", "run_id"),
+    )
+    id: int | None = _key()
+    run_id: str = Field(foreign_key="run.id", ondelete="CASCADE")
+    stage: str
+    subject: str  # a load's label, a service, an experiment
+    metric: str
+    unit: str = ""
+    value: float | None = None
+    samples: int = 0
+    doubt: str = _text()  # why it may not be compared
+
+
+class RegressionRow(SQLModel, table=True):
+    """What a run's comparison with earlier runs said of one figure when it ended."""
+
+    __tablename__ = "regression"
+    id: int | None = _key()
+    run_id: str = _run()
+    stage: str
+    subject: str
+    metric: str
+    unit: str = ""
+    change: str  # see shakedown.analysis.regression.Change
+    value: float | None = None
+    usual: float | None = None  # the median of the runs before
+    limit: float | None = None
+    runs: int = 0  # how many runs before it was compared with
+    in_a_row: int = 0  # runs beyond the limit, this one included
+    reason: str = _text()
+
+
+class ArtifactRow(SQLModel, table=True):
+    """A file that a run made."""
+
+    __tablename__ = "artifact"
+    __table_args__ = (Index("artifact_of_run", "run_id", "path", unique=True),)
+    id: int | None = _key()
+    run_id: str = Field(foreign_key="run.id", ondelete="CASCADE")
+    path: str  # relative to the run's folder
+    size: int = _large()
+    sha256: str = ""
 
 
 class StageRow(SQLModel, table=True):
@@ -79,6 +145,7 @@ class ServiceRow(SQLModel, table=True):
     name: str
     kind: str
     image: str = ""
+    image_digest: str = ""  # the engine's own identity of the image, sha256:…
 
 
 class LoadRow(SQLModel, table=True):
@@ -112,7 +179,7 @@ class HistogramRow(SQLModel, table=True):
     stage: str
     label: str
     repetition: int = 0
-    kind: str  # request, or lag
+    kind: str  # request, lag, or degraded: good answers that bore the marker of a degraded one
     request: str = ""
     outcome: str = ""
     second: int
