@@ -1,0 +1,195 @@
+"""Does Shakedown find what is wrong, under its right name, and nothing where nothing is? `make bench-detection`.  # noqa: INP001
+
+Runs the demo system sound and with each of its defects, and prints what was found. A defect is *found* when its run fails, and
+*rightly named* when a finding that fails the run carries the words of `NAMES` in its cause. A sound run that fails is a *false
+alarm*; one that is inconclusive is no alarm, and not clean either.
+
+    python benchmarks/detection.py --only leaks                  # the three leaks and the sound system, by many repetitions
+    python benchmarks/detection.py --only plan --runs 1          # everything else, by one plan
+    python benchmarks/detection.py --only no-breaker,sound --keep DIR   # some; runs that DIR has already are not run again
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+COURIER = ROOT / "examples" / "courier"
+SHAKEDOWN = Path(sys.executable).with_name("shakedown")
+SOUND = "sound"
+LIMIT = 1800.0  # seconds for one run; a run that takes longer is ended and counts as missed
+
+# Defect -> words of which a cause must carry one. The mistakes themselves: examples/courier/app/courier/defects.py.
+NAMES: dict[str, tuple[str, ...]] = {
+    "leak-memory": ("memory leak",),
+    "leak-files": ("open_files leak",),
+    "leak-connections": ("database_connections leak",),
+}
+LEAKS = ("leak-memory", "leak-files", "leak-connections")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one run said.
+
+    Attributes:
+        verdict: of the run; `no report` when there is none.
+        findings: title and cause of each finding that failed something.
+        doubts: what kept the run from a verdict.
+    """
+
+    verdict: str
+    findings: tuple[tuple[str, str], ...] = ()
+    doubts: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one plan over one state of the system."""
+
+    part: str  # leaks or plan
+    defect: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.part}-{self.defect}-{self.number}"
+
+
+def right_name(defect: str, said: Said) -> str | None:
+    """The title of the finding that names the defect; None when none does."""
+    return next(
+        (title for title, cause in said.findings if any(words in cause for words in NAMES[defect])),
+        None,
+    )
+
+
+def command_of(job: Job, folder: Path) -> list[str]:
+    """The command line of a run."""
+    plan, profile = (
+        (COURIER / "plan.yaml", ["--profile", "leaks"]) if job.part == "leaks" else (COURIER / "detection.yaml", [])
+    )
+    return [str(SHAKEDOWN), "run", str(plan), *profile, "--root", str(folder)]
+
+
+def run(job: Job, keep: Path) -> Said:
+    """Run it, unless its result is there already, and read what it said."""
+    folder = keep / job.name
+    if not _summary_of(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **os.environ,
+            "COURIER_DEFECTS": "" if job.defect == SOUND else job.defect,
+            "PYTHONPATH": str(ROOT),
+        }
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen(
+                command_of(job, folder), env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            try:
+                process.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGINT)
+                process.wait(120)
+    said = read(folder)
+    name = (
+        (right_name(job.defect, said) or "-") if job.defect != SOUND else "; ".join(title for title, _ in said.findings)
+    )
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {job.name}: {said.verdict} ({said.seconds:.0f} s) {name}\n")
+    for doubt in said.doubts:
+        sys.stderr.write(f"         doubt: {doubt}\n")
+    return said
+
+
+def _summary_of(folder: Path) -> Path | None:
+    return next(iter(sorted(folder.glob("runs/*/report/summary.json"))), None)
+
+
+def read(folder: Path) -> Said:
+    """What the run in a folder said."""
+    path = _summary_of(folder)
+    if path is None:
+        return Said("no report")
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    failures = [item for item in summary["findings"] if item["severity"] == "failure"]
+    return Said(
+        verdict=summary["verdict"] or summary["status"],
+        findings=tuple((item["title"], item["cause"]) for item in failures),
+        doubts=tuple(item["title"] for item in summary["findings"] if item["severity"] == "doubt"),
+        seconds=summary["seconds"] or 0.0,
+    )
+
+
+def table(jobs: Sequence[Job], answers: Sequence[Said]) -> list[str]:
+    """The confusion matrix: a line for each state of the system."""
+    lines = [
+        "| system | runs | found | under the right name | missed | false alarms | not settled | what names it |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for part, defect in dict.fromkeys((job.part, job.defect) for job in jobs):
+        said = [answer for job, answer in zip(jobs, answers, strict=True) if (job.part, job.defect) == (part, defect)]
+        failed = [answer for answer in said if answer.verdict == "failed"]
+        unsettled = len(said) - len(failed) - sum(answer.verdict == "passed" for answer in said)
+        if defect == SOUND:
+            shown = "; ".join(dict.fromkeys(title for answer in failed for title, _ in answer.findings))
+            lines.append(f"| {SOUND} ({part}) | {len(said)} | – | – | – | {len(failed)} | {unsettled} | {shown} |")
+            continue
+        named = [title for answer in said if answer.verdict == "failed" and (title := right_name(defect, answer))]
+        lines.append(
+            f"| {defect} | {len(said)} | {len(failed)} | {len(named)} | {len(said) - len(failed)} | – | {unsettled} "
+            f"| {named[0] if named else ''} |"
+        )
+    return lines
+
+
+def jobs_of(only: Iterable[str], runs: int, sound: int) -> list[Job]:
+    """The runs, the sound ones spread among the others, so that a quiet or busy hour meets both."""
+    wanted = set(only)
+    parts = {"leaks": LEAKS, "plan": tuple(defect for defect in NAMES if defect not in LEAKS)}
+    jobs: list[Job] = []
+    for part, defects in parts.items():
+        chosen = [defect for defect in defects if not wanted or part in wanted or defect in wanted]
+        broken = [Job(part, defect, number) for number in range(1, runs + 1) for defect in chosen]
+        clean = []
+        if (chosen and not wanted - set(parts)) or SOUND in wanted:
+            clean = [Job(part, SOUND, number) for number in range(1, sound + 1)] if chosen or part == "plan" else []
+        step = len(broken) / len(clean) if clean else 1
+        places = [(index + 0.5, job) for index, job in enumerate(broken)]
+        places += [(index * step, job) for index, job in enumerate(clean)]
+        jobs += [job for _, job in sorted(places, key=lambda place: place[0])]
+    return jobs
+
+
+def main() -> None:
+    """Run everything that was asked for, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=3, help="of each defect")
+    parser.add_argument("--sound", type=int, default=10, help="runs of the sound system, by each plan")
+    parser.add_argument("--only", default="", help="leaks, plan, sound, names of defects; joined by commas")
+    parser.add_argument("--at-once", type=int, default=1, help="runs side by side")
+    parser.add_argument("--keep", type=Path, help="where the runs stay; those that are there are not run again")
+    options = parser.parse_args()
+    only = [name for name in options.only.split(",") if name]
+    if unknown := sorted(set(only) - {"leaks", "plan", SOUND, *NAMES}):
+        parser.error(f"unknown: {', '.join(unknown)}; known are leaks, plan, {SOUND}, {', '.join(NAMES)}")
+    with tempfile.TemporaryDirectory(prefix="detection-") as folder:
+        keep = (options.keep or Path(folder)).resolve()
+        jobs = jobs_of(only, options.runs, options.sound)
+        with ThreadPoolExecutor(options.at_once) as pool:
+            answers = list(pool.map(lambda job: run(job, keep), jobs))
+        sys.stdout.write("\n".join(table(jobs, answers)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
