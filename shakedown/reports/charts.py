@@ -7,16 +7,12 @@ in colour.
 import io
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shakedown.analysis.evidence import LATENCY_OUTCOMES
-from shakedown.analysis.quantiles import supported
-from shakedown.records.histogram import Histogram
-from shakedown.records.load import LoadResult, Outcome
 from shakedown.reports.axis import GAP, WIDTH, broken, figure_of, legend, mark, plain
 from shakedown.reports.model import Report
+from shakedown.reports.series import Lines, load_series, memory_series
 from shakedown.reports.whole import write_whole
 
 if TYPE_CHECKING:
@@ -27,10 +23,7 @@ __all__ = ["draw_charts"]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999933")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
-MEGA = 1e6
 SILENT = 1.6  # seconds: a whole second without a good answer breaks a load's line
-LEAST_PART = 0.4  # of a second that a load covers, for a rate to be drawn from it
-FLOOR = 0.05  # ms: a logarithmic axis has no zero
 
 
 def draw_charts(report: Report, folder: Path) -> dict[str, str]:
@@ -71,39 +64,12 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
     return drawn
 
 
-@dataclass(slots=True)
-class _Second:
-    """One load in one second of intended starts."""
-
-    latency: Histogram = field(default_factory=Histogram)
-    ok: int = 0
-    bad: int = 0
-
-
-def _by_second(load: LoadResult) -> dict[int, _Second]:
-    seconds: dict[int, _Second] = {}
-    for key, bucket in load.buckets.items():
-        if key.outcome is Outcome.CANCELLED:
-            continue
-        second = seconds.setdefault(key.second, _Second())
-        if key.outcome in LATENCY_OUTCOMES:
-            second.latency.merge(bucket.response)
-        if key.outcome is Outcome.OK:
-            second.ok += bucket.response.count
-        else:
-            second.bad += bucket.response.count
-    return dict(sorted(seconds.items()))
-
-
 def _latency(report: Report) -> "Figure | None":
     """Response times, and answers and errors per second. No percentile is drawn without the samples to support it."""
     if not any(load.buckets for load in report.loads):
         return None
     figure, (latency, rate) = figure_of(2, 6.2, "Response times and rates, second by second", (3, 2))
-    for index, name in enumerate(dict.fromkeys(load.load for load in report.loads)):
-        lines: dict[str, list[tuple[float, float]]] = {"p50": [], "p95": [], "slowest": [], "good": [], "failed": []}
-        for load in sorted((load for load in report.loads if load.load == name), key=lambda load: load.start):
-            _add_points(lines, load)
+    for index, (name, lines) in enumerate(load_series(report).items()):
         _draw_load(latency, rate, plain(name), COLOURS[index % len(COLOURS)], lines)
     latency.set_yscale("log")
     latency.set_ylabel("response time, ms (log)\nfrom the intended start")
@@ -118,26 +84,7 @@ def _latency(report: Report) -> "Figure | None":
     return figure
 
 
-def _add_points(lines: dict[str, list[tuple[float, float]]], load: LoadResult) -> None:
-    for number, second in _by_second(load).items():
-        start, end = max(number, load.start), min(number + 1, load.end)
-        at = (start + end) / 2 if end > start else number + 0.5
-        shown = {"p50": second.latency.quantile(0.5), "slowest": second.latency.max if second.latency.count else None}
-        if supported(0.95, second.latency.count):
-            shown["p95"] = second.latency.quantile(0.95)
-        for label, value in shown.items():
-            if value is not None:
-                lines[label].append((at, max(value * 1e3, FLOOR)))
-        part = end - start  # a load begins and ends within a second: its rate there is that of the part it covers
-        if part >= LEAST_PART:
-            lines["good"].append((at, second.ok / part))
-            if second.bad:
-                lines["failed"].append((at, second.bad / part))
-
-
-def _draw_load(
-    latency: "Axes", rate: "Axes", name: str, colour: str, lines: dict[str, list[tuple[float, float]]]
-) -> None:
+def _draw_load(latency: "Axes", rate: "Axes", name: str, colour: str, lines: Lines) -> None:
     styles = {"p50": (DASHES[0], 1.3, 1.0), "p95": (DASHES[1], 1.3, 1.0), "slowest": (DASHES[2], 1.0, 0.75)}
     for label, (dash, width, alpha) in styles.items():
         if lines[label]:
@@ -154,12 +101,7 @@ def _draw_load(
 
 def _memory(report: Report) -> "Figure | None":
     """Memory of every service."""
-    names = [name for name, kind, _ in report.services if kind != "external"]
-    series: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for sample in report.samples:
-        if sample.series == "memory" and sample.source in series:
-            series[sample.source].append((sample.at, sample.value / MEGA))
-    series = {name: points for name, points in series.items() if points}
+    series = memory_series(report)
     if not series:
         return None
     figure, (axis,) = figure_of(1, 3.6, "Memory of every service")
