@@ -58,6 +58,7 @@ def encode_delta(delta: LoadDelta) -> dict[str, object]:
         ],
         "start_lag": [[second, _pack(lag)] for second, lag in delta.start_lag.items()],
         "errors": [asdict(error) for error in delta.errors],
+        "degraded": [[request, second, _pack(times)] for (request, second), times in delta.degraded.items()],
     }
 
 
@@ -85,4 +86,5 @@ def decode_delta(text: str) -> LoadDelta:
         },
         start_lag={second: _unpack(lag) for second, lag in data["start_lag"]},
         errors=[ErrorRecord(**error) for error in data["errors"]],
+        degraded={(request, second): _unpack(times) for request, second, times in data["degraded"]},
     )

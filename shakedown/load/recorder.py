@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from shakedown.analysis.slots import SLOT
+from shakedown.records.histogram import Histogram
 from shakedown.records.load import Bucket, BucketKey, DuePulse, ErrorRecord, LoadCounts, LoadDelta, Outcome, Pulse
 
 __all__ = ["Cell", "Recorder"]
@@ -62,6 +63,7 @@ class Recorder:
         self._load, self._origin = load, origin
         self._cells: dict[tuple[str, Outcome, bool, bool], Cell] = {}
         self._lags: list[float] = []
+        self._marks: dict[str, list[float]] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -71,6 +73,7 @@ class Recorder:
         self._dues: dict[int, DuePulse] = {}
         self._errors: dict[tuple[str, str], ErrorRecord] = {}
         self._start_lag: dict[int, Bucket] = {}
+        self._degraded: dict[tuple[str, int], Histogram] = {}
 
     def cell(self, name: str, outcome: Outcome, *, answered: bool = True, warm_up: bool = False) -> Cell:
         """Where requests of a kind are put; always the same one for the same kind."""
@@ -86,6 +89,13 @@ class Recorder:
         lags += (due, started)
         if len(lags) >= PAIRS:
             self._fold_lags()
+
+    def degraded(self, name: str, due: float, ended: float) -> None:
+        """A good answer bore the marker of a degraded one. It was put in its cell as well: it is one of the good ones."""
+        marks = self._marks.setdefault(name, [])
+        marks += (due, ended)
+        if len(marks) >= PAIRS:
+            self._fold_marks(name)
 
     def error(self, kind: str, request: str, at: float, example: str) -> None:
         """A request failed in a certain way at `at` (on the run's axis)."""
@@ -154,14 +164,27 @@ class Recorder:
         for second, chosen in _parts(np.floor(due - self._origin).astype(np.int64)):
             self._start_lag.setdefault(second, Bucket()).response.record_many(lags[chosen])
 
+    def _fold_marks(self, name: str) -> None:
+        marks = self._marks[name]
+        if not marks:
+            return
+        due, ended = np.array(marks).reshape(-1, 2).T
+        marks.clear()
+        response = np.maximum(ended - due, 0.0)
+        for second, chosen in _parts(np.floor(due - self._origin).astype(np.int64)):
+            self._degraded.setdefault((name, second), Histogram()).record_many(response[chosen])
+
     def take(self, at: float) -> LoadDelta:
         """Everything since the last call; `at` is on the run's axis."""
         for cell in self._cells.values():
             self.fold(cell)
         self._fold_lags()
+        for name in self._marks:
+            self._fold_marks(name)
         delta = LoadDelta(
             self._load, at, self.counts, self._buckets, self._pulses,
             {second: bucket.response for second, bucket in self._start_lag.items()}, list(self._errors.values()),
+            self._degraded,
             dues=self._dues,
         )  # fmt: skip
         self._begin()

@@ -265,6 +265,7 @@ class LoadHandle:
             target_rate=self._target_rate(), warm_up=spec.warm_up, counts=total.counts, buckets=total.buckets, pulses=total.pulses,
             start_lag=total.start_lag, errors=total.errors, generator=health, interrupted=interrupted or cut_short, rate_held=held,
             dues=total.dues,
+            degraded=total.degraded,
         )  # fmt: skip
 
     def _expected(self, seconds: float) -> float:

@@ -288,6 +288,7 @@ def merge_outcomes(
         counts=total.counts, buckets=total.buckets, pulses=total.pulses, start_lag=total.start_lag, errors=total.errors,
         generator=health, interrupted=interrupted or any(outcome.cut_short for outcome in sent),
         rate_held=total.counts.on_time >= RATE_HELD * expected - 1 and not unreleased, warm_up=spec.warm_up,
+        degraded=total.degraded,
     )  # fmt: skip
 
 

@@ -96,6 +96,8 @@ class _Checker:
                 compile_checks([check] if not wrong else [], self._base)
             except ValueError as error:
                 yield self.problem(here, str(error))
+        if request.degraded is not None:
+            yield from self.marker((*path, "degraded"), request.degraded)
         for name, text in request.extract.items():
             here = (*path, "extract", name)
             if name in LOAD_NAMES | {"body"}:
@@ -113,6 +115,15 @@ class _Checker:
                 yield self.problem(
                     (*path, "ledger"), "a write in a ledger needs a key", "give `key:`, or an `id` in the JSON body"
                 )
+
+    def marker(self, path: Path, text: str) -> Iterator[PlanProblem]:
+        if not is_constant(text):
+            yield self.problem(path, f"the marker of degraded answers is no template: {text!r}")
+            return
+        try:
+            compile_checks([text], self._base)
+        except ValueError as error:
+            yield self.problem(path, str(error), "write for example `json.degraded == true` or `header.warning exists`")
 
     def texts(
         self, path: Path, texts: Iterable[str], names: frozenset[str], *, only_early: bool = False

@@ -162,6 +162,7 @@ class Request(PlanModel):
     file: str | None = None  # a file as the body
     timeout: Annotated[Timeouts, BeforeValidator(_as_timeouts)] = Timeouts()
     checks: list[str] = []  # see plan.checks; with none, any status below 400 is a success
+    degraded: str | None = None  # a check that holds of good answers that are less than the whole: counted apart
     extract: dict[Name, str] = {}  # name -> source: what later requests of the sequence can use; see plan.extracts
     ledger: Name | None = None
     key: str | None = None  # the ledger key: a template, default: the "id" of the JSON body

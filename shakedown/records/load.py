@@ -159,6 +159,8 @@ class LoadDelta:
     pulses: dict[int, Pulse]  # slot number (at / 0.1 s) -> pulse
     start_lag: dict[int, Histogram]  # second of intended start -> start lag, seconds
     errors: list[ErrorRecord]
+    # Good answers that bore the request's marker of a degraded one: (request, second of intended start) -> response times.
+    degraded: dict[tuple[str, int], Histogram] = field(default_factory=dict)
     # Of a load on one machine: slot number of the intended start -> pulse; never stored.
     dues: dict[int, DuePulse] = field(default_factory=dict)
 
@@ -184,6 +186,7 @@ class LoadResult:
     interrupted: bool = False
     rate_held: bool = True  # False when fewer than 99 % of the target iterations were started
     warm_up: float = 0.0  # seconds from `start` whose requests are kept apart
+    degraded: dict[tuple[str, int], Histogram] = field(default_factory=dict)  # see `LoadDelta.degraded`
     dues: dict[int, DuePulse] = field(default_factory=dict)  # see `LoadDelta.dues`
 
     @property
@@ -208,6 +211,8 @@ def merge_parts(target: LoadDelta | LoadResult, part: LoadDelta) -> None:
         sum_.slowest = max(sum_.slowest, pulse.slowest)
     for second, lag in part.start_lag.items():
         target.start_lag.setdefault(second, Histogram()).merge(lag)
+    for place, times in part.degraded.items():
+        target.degraded.setdefault(place, Histogram()).merge(times)
     for slot, due in part.dues.items():
         target.dues.setdefault(slot, DuePulse()).add(due)
     known = {(error.kind, error.request): error for error in target.errors}

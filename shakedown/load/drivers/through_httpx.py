@@ -119,6 +119,8 @@ class HttpxVu(AsyncVu):
         if http.compression and request.keeps_body and (damage := decode(answer)) is not None:
             raise _failed("protocol", damage)
         self._judge(request, answer, iteration)
+        if request.marker is not None and not iteration.warm_up and request.marker.holds(answer):
+            self.driver.engine.recorder.degraded(request.name, running.due, time.monotonic())
         return answer.size
 
     def _judge(self, request: PreparedRequest, answer: HttpAnswer, iteration: Iteration) -> None:

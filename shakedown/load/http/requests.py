@@ -13,7 +13,7 @@ from shakedown.load.http.cookies import Jar
 from shakedown.load.http.redirects import Origin
 from shakedown.load.recorder import Recorder
 from shakedown.load.spec import LoadSpec
-from shakedown.plan.checks import Checks, compile_checks
+from shakedown.plan.checks import Check, Checks, compile_checks, parse_check
 from shakedown.plan.extracts import Source, parse_source
 from shakedown.plan.requests import Auth, Request
 from shakedown.plan.secrets import looks_secret
@@ -56,6 +56,7 @@ class PreparedRequest:
         head: whether it is a HEAD request.
         held: where those that went well are put: [measured, warm-up].
         keeps_body: whether its checks or extractions look at the body.
+        marker: what is so of degraded answers, where the plan says that there are some.
         plain: whether its answer is judged and forgotten: nothing is taken from it, and it leads nowhere.
         total, first_byte, connect: seconds to wait; infinite where there is no such limit.
     """
@@ -76,9 +77,11 @@ class PreparedRequest:
         self.checks: Checks = compile_checks(request.checks, base)
         self._of_head_alone = self.checks.of_head_alone
         self._extract: list[tuple[str, Source]] = [(name, parse_source(text)) for name, text in request.extract.items()]
+        self.marker: Check | None = parse_check(request.degraded, base) if request.degraded else None
         self.keeps_body = self.checks.needs_body or any(source.needs_body for _, source in self._extract)
+        self.keeps_body = self.keeps_body or (self.marker is not None and self.marker.needs_body)
         self.plain = not (
-            self._extract or self.checks.templated or http.redirects.max or http.cookie_life
+            self._extract or self.marker or self.checks.templated or http.redirects.max or http.cookie_life
             or http.connection == "per-request" or (http.compression and self.keeps_body)
         )  # fmt: skip
         self._body = Body(request, base)

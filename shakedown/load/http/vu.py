@@ -218,6 +218,8 @@ class HttpVu:
         elif (lacking := request.take(answer, self._names, jar)) is not None:
             self._end(Outcome.FAILED, now, answer.size, "extract", f"HTTP {answer.status}: {lacking}", answer)
         else:
+            if request.marker is not None and not self._warm_up and request.marker.holds(answer):
+                self._engine.recorder.degraded(request.name, self._due, now)
             self._end(Outcome.OK, now, answer.size)
 
     def _path_sent(self) -> str:
