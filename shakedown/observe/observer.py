@@ -14,6 +14,7 @@ from shakedown.observe.containers import ContainerReader
 from shakedown.observe.probes import ProbeReader
 from shakedown.observe.processes import HostReader, TreeReader
 from shakedown.observe.prometheus import parse_metrics
+from shakedown.plan.behaviour import scraped_series
 from shakedown.records.observation import Event, Sample
 from shakedown.services import System
 from shakedown.services.docker import ContainerRunner
@@ -56,7 +57,8 @@ class Observer:
             if metrics is not None:
                 port, _, path = metrics.prometheus.partition(":")
                 url = handle.addresses[port].url + path
-                self._readers.append((name, "metrics", self._scraper(url, frozenset(metrics.series))))
+                wanted = scraped_series(system.plan, name) | frozenset(metrics.series)
+                self._readers.append((name, "metrics", self._scraper(url, wanted)))
             inside = system.runner(name)
             for series, probe in system.plan.services[name].probes.items():
                 reader = ProbeReader(

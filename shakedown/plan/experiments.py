@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from shakedown.plan.base import PlanModel
+from shakedown.plan.behaviour import BehaviourExpect
 from shakedown.plan.faults import FaultModel, FaultPlan
 from shakedown.plan.values import Duration, Name, Share
 
@@ -25,7 +26,7 @@ Path = tuple[str | int, ...]
 _FAULT: TypeAdapter[FaultPlan] = TypeAdapter(FaultPlan)
 
 
-class Expect(PlanModel):
+class Expect(BehaviourExpect):
     """What must hold while a fault lasts, and after it."""
 
     during: list[str] = []  # thresholds over the fault's window

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from shakedown.plan.base import PlanModel
+from shakedown.plan.behaviour import BehaviourStage
 from shakedown.plan.experiments import EachDependency, Experiment, FaultsTolerance
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.services import Service
@@ -272,7 +273,7 @@ class EnduranceStage(StageModel):
         return [use for use in self.run if isinstance(use, UseScenario)]
 
 
-class FaultsStage(StageModel):
+class FaultsStage(BehaviourStage, StageModel):
     """Experiments one after another, under load."""
 
     load: UseScenarioOrName

@@ -19,6 +19,7 @@ from shakedown.plan.hosts import is_loopback
 from shakedown.plan.model import DRIFTS, FaultsStage, Plan, UseScenario, UseSuite
 from shakedown.plan.probes import URL_PORT, Probe
 from shakedown.plan.profiles import nearest
+from shakedown.plan.references_behaviour import expect_problems, stage_problems
 from shakedown.plan.references_drivers import driver_problems
 from shakedown.plan.references_http import http_problems
 from shakedown.plan.references_vendors import vendor_problems
@@ -301,6 +302,8 @@ class _Checker:
         path: Path = ("stages", "faults")
         yield from self.use((*path, "load"), stage.load)
         yield from self.thresholds(path, stage.thresholds, [stage.load])
+        for where, message, hint in stage_problems(self.plan, stage):
+            yield self.problem((*path, *where), message, hint)
         names: set[str] = set()
         for index, experiment in enumerate(stage.experiments):
             here: Path = (*path, "experiments", index)
@@ -329,6 +332,8 @@ class _Checker:
     ) -> Iterator[PlanProblem]:
         for key in ("during", "after"):
             yield from self.thresholds((*path, "expect"), getattr(experiment.expect, key), [stage.load], key)
+        for where, message, hint in expect_problems(self.plan, stage, experiment.expect):
+            yield self.problem((*path, "expect", *where), message, hint)
         for index, text in enumerate(experiment.abort_if):
             yield from self.abort_condition((*path, "abort_if", index), text)
         for service in experiment.expect.health:

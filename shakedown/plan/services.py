@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from shakedown.plan.base import Kind, PlanModel
 from shakedown.plan.probes import Probe
-from shakedown.plan.stubs import Forward, Stub
+from shakedown.plan.stubs import ARRIVALS, Forward, Stub
 from shakedown.plan.values import Duration, Name, Port, Size
 
 __all__ = [
@@ -134,7 +134,11 @@ class VendorService(DockerService):
     def _ports_and_health(cls, data: object) -> object:
         if not isinstance(data, dict):
             return data
-        given = {"ports": {"http": 443 if _with_tls(data) else 80}, "health": {"tcp": "http", "within": "60s"}}
+        given: dict[object, object] = {
+            "ports": {"http": 443 if _with_tls(data) else 80}, "health": {"tcp": "http", "within": "60s"}
+        }  # fmt: skip
+        if not _with_tls(data):
+            given["metrics"] = {"prometheus": "http:/-/metrics", "series": [ARRIVALS]}
         return {**given, **data}
 
     @model_validator(mode="after")

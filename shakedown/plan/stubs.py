@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, JsonValue, field_validator, model_va
 from shakedown.plan.base import PlanModel
 from shakedown.plan.values import Duration, Share
 
-__all__ = ["DEFAULT_EVENT", "Forward", "Route", "RouteErrors", "RouteLimit", "RouteStream", "ServerTls", "Stub"]
+__all__ = ["ARRIVALS", "DEFAULT_EVENT", "Forward", "Route", "RouteErrors", "RouteLimit", "RouteStream", "ServerTls", "Stub"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})
@@ -20,6 +20,7 @@ _WORDS = frozenset({"uuid()", "now()", "count"})
 _IN_STREAM = frozenset({"token", "index"})
 DEFAULT_EVENT: JsonValue = {"choices": [{"index": 0, "delta": {"content": "{{ token }}"}}]}
 LONGEST_TEXT = 1 << 20
+ARRIVALS = "stub_arrivals"  # the counter of everything that came, answered or not
 
 
 def _headers(headers: dict[str, str]) -> dict[str, str]:

@@ -93,6 +93,8 @@ class Counts:
         for label, statuses in self.statuses.items():
             name = label.replace("\\", "\\\\").replace('"', '\\"')
             lines += [f'stub_calls{{route="{name}",status="{status}"}} {number}' for status, number in statuses.items()]
+        arrived = sum(self.calls.values()) + sum(self.strange.values())
+        lines += ["# TYPE stub_arrivals counter", f"stub_arrivals {arrived}"]
         lines += ["# TYPE stub_calls_without_route counter", f"stub_calls_without_route {sum(self.strange.values())}"]
         return "\n".join(lines) + "\n"
 
