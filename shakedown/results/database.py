@@ -9,17 +9,19 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from shakedown.errors import StoreError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-__all__ = ["hint_for", "open_database"]
+__all__ = ["hint_for", "open_database", "schema_version", "worth_retrying"]
 
 VARIABLE = "SHAKEDOWN_DATABASE_URL"
+_MIGRATING = 0x5ADE  # the number of the advisory lock that whoever migrates holds
 MIGRATIONS = Path(__file__).parent / "migrations"
+_RETRIED_STATES = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
 # What SQLite and PostgreSQL say, and what to do about it.
 _HINTS = (
     ("disk is full", "free some space, or keep results elsewhere"),
@@ -39,6 +41,22 @@ def hint_for(error: BaseException) -> str | None:
     return next((hint for words, hint in _HINTS if words in text), None)
 
 
+def worth_retrying(error: DBAPIError) -> bool:
+    """Whether a transaction was surely taken back and may succeed when it is done again.
+
+    Never after a lost connection: what was committed, and not acknowledged, would be stored twice.
+    """
+    if error.connection_invalidated:
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return state in _RETRIED_STATES or (state is None and "database is locked" in str(error.orig))
+
+
+def schema_version() -> str:
+    """The schema of this program, such as `0003`."""
+    return str(_script().get_current_head())
+
+
 def open_database(root: Path, url: str | None = None) -> Engine:
     """The database of `url`, of SHAKEDOWN_DATABASE_URL, or SQLite in `root`; brought up to this program's schema.
 
@@ -54,7 +72,10 @@ def open_database(root: Path, url: str | None = None) -> Engine:
     try:
         # Built from its parts: a `?` in a folder's name would begin the options of a URL given as text.
         place = make_url(url) if url else URL.create("sqlite", database=str(root / "shakedown.db"))
-        engine = create_engine(place)
+        if place.drivername in ("postgres", "postgresql"):
+            place = place.set(drivername="postgresql+psycopg")
+        # A server may have ended a connection that lay idle in a stage without results.
+        engine = create_engine(place, pool_pre_ping=place.get_backend_name() != "sqlite")
         event.listen(engine, "before_cursor_execute", _storable, retval=True)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
@@ -72,7 +93,8 @@ def open_database(root: Path, url: str | None = None) -> Engine:
 def _prepare_sqlite(connection: "DBAPIConnection", _: object) -> None:
     """Readers do not block the writer (WAL); several processes wait for each other; references are kept."""
     cursor = connection.cursor()
-    for setting in ("journal_mode=WAL", "busy_timeout=15000", "foreign_keys=ON", "synchronous=NORMAL"):
+    # The time-out first: changing the journal's mode waits for others as well.
+    for setting in ("busy_timeout=15000", "journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
         cursor.execute(f"PRAGMA {setting}")
     cursor.close()
 
@@ -102,10 +124,18 @@ def _clean(value: Any) -> Any:
             return value
 
 
-def _migrate(engine: Engine) -> None:
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))  # the option's own escape
-    script = ScriptDirectory.from_config(config)
+    return config
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _migrate(engine: Engine) -> None:
+    config, script = _config(), _script()
     with engine.connect() as connection:
         if _is_current(connection, script):
             return
@@ -114,6 +144,8 @@ def _migrate(engine: Engine) -> None:
         # one makes it and the others find it made, and one that is killed halfway leaves nothing.
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        elif engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
         if not _is_current(connection, script):
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

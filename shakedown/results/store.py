@@ -3,15 +3,14 @@
 import json
 import math
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Engine, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, SQLModel
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlmodel import Session, SQLModel, col
 
 from shakedown.errors import StoreError
 from shakedown.guard.journal import Owner
@@ -23,13 +22,13 @@ from shakedown.records.observation import Event, ProbeResult, Sample
 from shakedown.records.recovery import Comparison, RecoveryMeasurement
 from shakedown.records.suites import SuiteResult
 from shakedown.results import tables as t
-from shakedown.results.database import hint_for, open_database
+from shakedown.results.database import hint_for, open_database, worth_retrying
 from shakedown.verdict import Verdict
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = ["Store"]
+
+T = TypeVar("T")
+ATTEMPTS = 4  # of a transaction that another process's makes impossible; SQLite waits 15 s in each
 
 
 class Store:
@@ -50,20 +49,36 @@ class Store:
         store.reconcile()
         return store
 
-    @contextmanager
-    def _write(self) -> "Iterator[Session]":
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Do `work` in a transaction of its own; whole or not at all.
+
+        One that another process's transaction made impossible is done again: `work` may be called several times.
+
+        Raises:
+            StoreError: it could not be stored.
+        """
         with self._lock:
-            try:
-                with Session(self.engine) as session:
-                    yield session
-                    session.commit()
-            except SQLAlchemyError as error:
-                reason = getattr(error, "orig", error)
-                raise StoreError(f"results cannot be written: {reason}", hint=hint_for(error)) from error
+            for left in reversed(range(ATTEMPTS)):
+                try:
+                    with Session(self.engine) as session:
+                        result = work(session)
+                        session.commit()
+                        return result
+                except SQLAlchemyError as error:
+                    if left and isinstance(error, DBAPIError) and worth_retrying(error):
+                        continue
+                    reason = getattr(error, "orig", None) or error
+                    raise StoreError(f"results cannot be written: {reason}", hint=hint_for(error)) from error
+            raise AssertionError("unreachable")
 
     def _add(self, *rows: SQLModel) -> None:
-        with self._write() as session:
-            session.add_all(rows)
+        """Rows of one table; as values, for a row that was tried once is not fit to be tried again."""
+        if rows:
+            values = [row.model_dump(exclude={"id"} if getattr(row, "id", 0) is None else None) for row in rows]
+            self.write(lambda session: session.execute(insert(type(rows[0])), values))
+
+    def _update(self, table: type[SQLModel], *where: Any, **values: object) -> None:
+        self.write(lambda session: session.execute(update(table).where(*where).values(**values)))
 
     # ----------------------------------------------------------------------------------------------------------- runs
     def begin_run(self, row: t.RunRow) -> None:
@@ -74,29 +89,36 @@ class Store:
         self, run: str, *, status: str, verdict: Verdict | None, reason: str, exit_code: int, at: float
     ) -> None:
         """A run ended."""
-        with self._write() as session:
-            session.execute(
-                update(t.RunRow)
-                .where(t.RunRow.id == run)  # type: ignore[arg-type]  # an SQL expression
-                .values(status=status, verdict=verdict, reason=reason, exit_code=exit_code, ended_at=at)
-            )
+        self._update(
+            t.RunRow,
+            t.RunRow.id == run,
+            status=status,
+            verdict=verdict,
+            reason=reason,
+            exit_code=exit_code,
+            ended_at=at,
+        )
 
     def reconcile(self) -> list[str]:
         """Mark runs as interrupted whose process on this machine is gone; their identities."""
         import socket  # noqa: PLC0415 - used here alone
 
-        with self._write() as session:
+        def work(session: Session) -> list[str]:
+            mine = (col(t.RunRow.status) == "running", col(t.RunRow.host) == socket.gethostname())
             rows = session.execute(
-                select(t.RunRow).where(t.RunRow.status == "running", t.RunRow.host == socket.gethostname())  # type: ignore[arg-type]
-            ).scalars()
+                select(col(t.RunRow.id), col(t.RunRow.pid), col(t.RunRow.pid_created)).where(*mine)
+            ).all()
             dead = [row.id for row in rows if not Owner.of(row.pid, row.pid_created).alive()]
-            # Asked again in the update itself: a run may have ended in order, and its process with it, since the look.
-            session.execute(
-                update(t.RunRow)
-                .where(t.RunRow.id.in_(dead), t.RunRow.status == "running")  # type: ignore[arg-type, attr-defined]
-                .values(status="interrupted", reason="its process ended without a word", exit_code=130)
-            )
+            if dead:
+                # Asked again in the update itself: a run may have ended in order, and its process with it, since the look.
+                session.execute(
+                    update(t.RunRow)
+                    .where(col(t.RunRow.id).in_(dead), t.RunRow.status == "running")  # type: ignore[arg-type]
+                    .values(status="interrupted", reason="its process ended without a word", exit_code=130)
+                )
             return dead
+
+        return self.write(work)
 
     def begin_stage(self, run: str, name: str, position: int, at: float) -> None:
         """A stage begins."""
@@ -104,20 +126,28 @@ class Store:
 
     def end_stage(self, run: str, name: str, verdict: Verdict, reason: str, at: float) -> None:
         """A stage ended."""
-        with self._write() as session:
-            session.execute(
-                update(t.StageRow)
-                .where(t.StageRow.run_id == run, t.StageRow.name == name)  # type: ignore[arg-type]
-                .values(verdict=verdict, reason=reason, end=at)
-            )
+        where = (t.StageRow.run_id == run, t.StageRow.name == name)
+        self._update(t.StageRow, *where, verdict=verdict, reason=reason, end=at)
 
     def skip_stage(self, run: str, name: str, position: int, reason: str) -> None:
         """A stage will not run."""
         self._add(t.StageRow(run_id=run, name=name, position=position, verdict=Verdict.SKIPPED, reason=reason))
 
-    def add_services(self, run: str, services: Iterable[tuple[str, str, str]]) -> None:
-        """Name, kind and image of each service."""
-        self._add(*(t.ServiceRow(run_id=run, name=name, kind=kind, image=image) for name, kind, image in services))
+    def add_services(
+        self, run: str, services: Iterable[tuple[str, str, str]], digests: Mapping[str, str] | None = None
+    ) -> None:
+        """Name, kind and image of each service.
+
+        Args:
+            digests: by service, the engine's own identity of its image, where it has one.
+        """
+        known = digests or {}
+        self._add(
+            *(
+                t.ServiceRow(run_id=run, name=name, kind=kind, image=image, image_digest=known.get(name, ""))
+                for name, kind, image in services
+            )
+        )
 
     # ---------------------------------------------------------------------------------------------------- measurements
     def add_delta(self, run: str, stage: str, repetition: int, delta: LoadDelta) -> None:
@@ -139,10 +169,13 @@ class Store:
         ]  # fmt: skip
         pulses = [{**where, "slot": slot, **asdict(pulse)} for slot, pulse in delta.pulses.items()]
         errors = [{**where, **asdict(error)} for error in delta.errors]
-        with self._write() as session:
+
+        def work(session: Session) -> None:
             for table, rows in ((t.HistogramRow, histograms), (t.PulseRow, pulses), (t.ErrorRow, errors)):
                 if rows:
                     session.execute(insert(table), rows)
+
+        self.write(work)
 
     def add_load(self, run: str, load: LoadResult) -> None:
         """A load ended; its distributions came as deltas."""
@@ -159,14 +192,13 @@ class Store:
         """Samples of any sources; one that is not a number (an empty summary, say) is no measurement and not kept."""
         rows = [{"run_id": run, **asdict(sample)} for sample in samples if not math.isnan(sample.value)]
         if rows:
-            with self._write() as session:
-                session.execute(insert(t.SampleRow), rows)
+            self.write(lambda session: session.execute(insert(t.SampleRow), rows))
 
     def add_probes(self, run: str, probes: Sequence[ProbeResult]) -> None:
         """Looks at services' health."""
         if probes:
-            with self._write() as session:
-                session.execute(insert(t.ProbeRow), [{"run_id": run, **asdict(probe)} for probe in probes])
+            rows = [{"run_id": run, **asdict(probe)} for probe in probes]
+            self.write(lambda session: session.execute(insert(t.ProbeRow), rows))
 
     def add_event(self, run: str, event: Event) -> None:
         """Something happened."""
@@ -180,14 +212,17 @@ class Store:
             problem=result.problem, skipped=result.skipped, command=result.command,
             order_seed=result.order,
         )  # fmt: skip
-        with self._write() as session:
-            session.add(row)
-            session.flush()
-            rows = [
-                {"suite_id": row.id, **asdict(outcome), "status": outcome.status.value} for outcome in result.outcomes
-            ]
-            if rows:
-                session.execute(insert(t.TestRow), rows)
+        tests = [{**asdict(outcome), "status": outcome.status.value} for outcome in result.outcomes]
+
+        def work(session: Session) -> None:
+            made = session.execute(
+                insert(t.SuiteRow).values(**row.model_dump(exclude={"id"})).returning(col(t.SuiteRow.id))
+            )
+            suite = made.scalar_one()
+            if tests:
+                session.execute(insert(t.TestRow), [{"suite_id": suite, **test} for test in tests])
+
+        self.write(work)
 
     def add_cycle(self, run: str, repetition: int, samples: Sequence[Sample]) -> None:
         """Readings at the end of a repetition."""
@@ -206,14 +241,14 @@ class Store:
             "recovered_after": recovery.recovered_after if recovery else None,
             "recovery": _json(asdict(recovery)) if recovery else None,
         }  # fmt: skip
-        with self._write() as session:
+
+        def work(session: Session) -> None:
             where = (t.ExperimentRow.run_id == run, t.ExperimentRow.name == record.name)
-            row = session.execute(select(t.ExperimentRow).where(*where)).scalar_one_or_none()  # type: ignore[arg-type]
-            if row is None:
-                session.add(t.ExperimentRow(run_id=run, name=record.name, **values))
-            else:
-                for key, value in values.items():
-                    setattr(row, key, value)
+            changed = session.execute(update(t.ExperimentRow).where(*where).values(**values))  # type: ignore[arg-type]
+            if changed.rowcount == 0:  # type: ignore[attr-defined]
+                session.execute(insert(t.ExperimentRow), [{"run_id": run, "name": record.name, **values}])
+
+        self.write(work)
 
     def add_thresholds(self, run: str, stage: str, results: Sequence[ThresholdResult], scope: str = "") -> None:
         """Thresholds, judged."""
