@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import Any, cast
 
 import yaml
@@ -70,6 +71,8 @@ def _read(text: str) -> ProxiedFault[Any]:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != given.get("type"))
         raise UsageError(f"not a fault: {where}: {first['msg']}".replace(": :", ":"), hint=example) from error
+    for _, message, hint in plan.file_problems(Path.cwd()):
+        raise UsageError(f"{plan.type}: {message}", hint=hint)
     fault = build_fault(plan, cast("FaultContext", None))  # there is no run, and what is asked of it needs none
     if not isinstance(fault, ProxiedFault):
         raise UsageError(f"{plan.type} is no fault that the proxy makes", hint=example)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from shakedown.errors import PlanProblem
 from shakedown.plan.abort import parse_condition
-from shakedown.plan.checks import compile_checks
+from shakedown.plan.alerts import Alert
 from shakedown.plan.document import Document, Path
 from shakedown.plan.executors import Replay
 from shakedown.plan.experiments import EachDependency, Experiment
@@ -22,12 +22,12 @@ from shakedown.plan.profiles import nearest
 from shakedown.plan.references_behaviour import expect_problems, stage_problems
 from shakedown.plan.references_drivers import driver_problems
 from shakedown.plan.references_http import http_problems
+from shakedown.plan.references_ledgers import ledger_problems
 from shakedown.plan.references_vendors import vendor_problems
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.services import DockerService, ExternalService, ProcessService, Service, VendorService, ports_of
 from shakedown.plan.sharding import shard_problems
 from shakedown.plan.suites import Suite
-from shakedown.plan.templates import template_problem
 from shakedown.plan.threshold_references import ThresholdReferences
 from shakedown.plan.thresholds import SERIES_UNITS
 from shakedown.plan.uses import label_of
@@ -64,6 +64,8 @@ class _Checker:
         for name, suite in self.plan.suites.items():
             yield from self.suite(("suites", name), suite)
         yield from self.ledgers()
+        for name, alert in self.plan.alerts.items():
+            yield from self.alert(("alerts", name), alert)
         yield from self.stages()
 
     def suite(self, path: Path, suite: Suite) -> Iterator[PlanProblem]:
@@ -153,6 +155,17 @@ class _Checker:
         if probe.command is not None and isinstance(service, ExternalService):
             yield self.problem((*path, "command"), f"`{name}` is an address: there is no place to run a command in")
 
+    def alert(self, path: Path, alert: Alert) -> Iterator[PlanProblem]:
+        service = self.plan.services.get(alert.service)
+        if service is None:
+            yield self.unknown((*path, "service"), "service", alert.service, self.plan.services)
+        elif alert.http is not None:
+            yield from self.port_path((*path, "http"), alert.service, alert.http)
+        elif alert.series is not None:
+            yield from self.series((*path, "series"), f"{alert.service}.{alert.condition.series}")
+        elif isinstance(service, ExternalService):
+            yield self.problem((*path, "log"), f"`{alert.service}` is an address: its log cannot be read")
+
     def cycles(self) -> Iterator[PlanProblem]:
         done: set[str] = set()
 
@@ -197,19 +210,7 @@ class _Checker:
         )  # fmt: skip
 
     def ledgers(self) -> Iterator[PlanProblem]:
-        used = {ledger for scenario in self.plan.scenarios.values() for ledger in scenario.ledgers}
-        for name, ledger in self.plan.ledgers.items():
-            path: Path = ("ledgers", name)
-            yield from self.port((*path, "read", "target"), ledger.read.target)
-            if problem := template_problem(ledger.read.get, frozenset({"key"})):
-                yield self.problem((*path, "read", "get"), problem)
-            for index, check in enumerate(ledger.read.checks):
-                try:
-                    compile_checks([check])
-                except ValueError as error:
-                    yield self.problem((*path, "read", "checks", index), str(error))
-            if name not in used:
-                yield self.problem(path, "no request writes into this ledger", f"say `ledger: {name}` at a request")
+        yield from ledger_problems(self.plan, self.document, self.port)
 
     # -------------------------------------------------------------------------------------------------------- stages
     def stages(self) -> Iterator[PlanProblem]:
@@ -302,6 +303,7 @@ class _Checker:
         path: Path = ("stages", "faults")
         yield from self.use((*path, "load"), stage.load)
         yield from self.thresholds(path, stage.thresholds, [stage.load])
+        yield from self.threshold_references.steady_state((*path, "steady_state"), stage.steady_state, [stage.load])
         for where, message, hint in stage_problems(self.plan, stage):
             yield self.problem((*path, *where), message, hint)
         names: set[str] = set()
@@ -324,7 +326,7 @@ class _Checker:
             yield from self.each_dependency((*path, "each_dependency", index), each, stage, names)
 
     def fault(self, path: Path, fault: FaultModel) -> Iterator[PlanProblem]:
-        for where, message, hint in fault.problems(self.plan):
+        for where, message, hint in itertools.chain(fault.problems(self.plan), fault.file_problems(self.base)):
             yield self.problem((*path, *where), message, hint)
 
     def expectations(
@@ -342,6 +344,9 @@ class _Checker:
                 yield self.unknown(where, "service", service, self.plan.services)
             elif self.plan.services[service].health is None:
                 yield self.problem(where, f"`{service}` has no health to look at", "give the service `health:`")
+        for alert in experiment.expect.alerts:
+            if alert not in self.plan.alerts:
+                yield self.unknown((*path, "expect", "alerts", alert), "alert", alert, self.plan.alerts)
 
     def abort_condition(self, path: Path, text: str) -> Iterator[PlanProblem]:
         try:

@@ -33,9 +33,11 @@ import packets
 import proxy
 import redirects
 import rules
+import tls
 import toxics
 
 PROTOCOL = 2
+LONGEST_ORDER = 8 << 20  # bytes: bodies, certificates and authorities come with orders
 KINDS = {**toxics.KINDS, **endings.KINDS, **packets.KINDS, **dns.KINDS, **http_faults.KINDS}
 
 
@@ -87,6 +89,8 @@ class Agent:
             return await dns.resolver_of(self).look_up(order)
         if do == "echo":
             return await echo.measure(order)
+        if do == "look-at-tls":
+            return await tls.look(self, order)
         if do == "calibrate":
             if self.own_cost is None:
                 self.own_cost = await calibration.measure(self.proxy)
@@ -150,7 +154,7 @@ async def main(arguments):
     if ways is not None:
         await ways.open(agent.proxy)
     watching = asyncio.create_task(agent.watch_deadlines())
-    lines = asyncio.StreamReader()
+    lines = asyncio.StreamReader(limit=LONGEST_ORDER)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
 
     async def serve():

@@ -32,6 +32,9 @@ class Stage:
     def release(self):
         return True
 
+    def farewell(self):
+        """The connection is about to be closed in good order: last bytes of one's own."""
+
     def leave(self):
         """Leave the stream: for a stage whose fault is over."""
         self.flow.remove(self)
@@ -169,7 +172,7 @@ class Connection:
 
     Attributes:
         direction: `in` (made to the target) or `out` (made by the target).
-        port: of the server.
+        host, port: of the server.
         peer: the other party's address, whichever side it is on.
         fresh: it was opened while the fault in question was there already.
         faults: tag to fault, those that it belongs to.
@@ -185,7 +188,7 @@ class Connection:
         self.down = Flow(self, self.server, self.client, "down")
         self.client.hand_on = self.early.append
         self.client.hand_on_end = lambda: self.early.append(None)
-        self.port, self.peer = 0, ""
+        self.host, self.port, self.peer = "", 0, ""
         self.fresh, self.open_at = True, time.monotonic()
         self.faults, self.state, self.kept = {}, {}, set()
         self.over = False
@@ -206,7 +209,7 @@ class Connection:
             to = self.to() if self.to else original_destination(taken)
             if self.to is None and to[1] in self.proxy.ports.values():
                 raise OSError("somebody called the proxy itself")
-            self.port = to[1]
+            self.host, self.port = to[0], to[1]
             other = to[0] if self.direction == "out" else self.client.transport.get_extra_info("peername")[0]
             self.peer = plain(other)
             for fault in list(self.proxy.faults):
@@ -279,6 +282,9 @@ class Connection:
 
     def close(self):
         """An orderly end, of both sides; what is written already still goes out."""
+        if not self.over:
+            for stage in (*self.up.stages, *self.down.stages):
+                stage.farewell()
         self.finish()
         for side in (self.client, self.server):
             if side.transport is not None:

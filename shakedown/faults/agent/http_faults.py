@@ -16,6 +16,7 @@ import re
 import time
 
 import proxy
+import tls
 from http_acts import ACTS
 from http_relay import Relay
 
@@ -165,7 +166,9 @@ class Http(proxy.ProxyFault):
     """One HTTP fault: `choice` says of which requests, `act` and `parameters` what happens to them."""
 
     def __init__(self, agent, order):
+        given = order.pop("tls", None)  # a key is among it: nothing keeps the order's text
         super().__init__(agent, {**order, "share": 1.0})  # the share is one of requests
+        self.tls = tls.Given(given) if given else None
         self.place = next(places) / 1e6
         self.prepare(order)
 
@@ -183,9 +186,16 @@ class Http(proxy.ProxyFault):
         ):  # somewhere in the middle of a message: as with those that do not come through here yet
             connection.reset()
             return None, None
+        if self.tls is not None:
+            tls.end_in_proxy(self.tls, connection)
         link = Link(self, connection)
         connection.state[self.tag] = link
         return link.up, link.down
+
+    def stop(self):
+        super().stop()
+        if self.tls is not None:
+            self.tls.forget()
 
     def on_close(self, connection):
         link = connection.state.get(self.tag)
@@ -252,7 +262,7 @@ class Http(proxy.ProxyFault):
         return time.monotonic() - begun
 
     def stats(self):
-        return {**super().stats(), **self.counted()}
+        return {**super().stats(), **self.counted(), "tls": self.tls and self.tls.stats()}
 
     def counted(self):
         return {

@@ -3,6 +3,7 @@
 ============  =====================================================
 requests      what they have in common: which requests, and the proof
 counts        what the proxy counted, and whether that is enough
+tls           TLS that ends in the proxy: what it is given, what it tells
 status        a status instead of an answer
 abort         the connection ends instead of an answer
 hang          no answer

@@ -1,11 +1,15 @@
 """What the faults of HTTP answers have in common: the proxy reads HTTP/1, and disturbs the answers to some requests."""
 
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from shakedown.errors import FaultError
+from shakedown.errors import FaultError, FaultRefusedError
+from shakedown.faults.base import FaultContext
 from shakedown.faults.http.counts import RequestCounts
+from shakedown.faults.http.tls import tls_of, tls_order, tls_problem, tls_words
 from shakedown.faults.network.proxied import IN_FRONT, REDIRECTED, ProxiedFault
 from shakedown.plan.faults.http import OnRequests, glob_pattern
+from shakedown.plan.services import listening_ports
 from shakedown.records.experiment import Proof
 from shakedown.units import format_share
 
@@ -23,6 +27,10 @@ class HttpProxyFault(ProxiedFault[P]):
         f"HTTP/1 read in the proxy: {REDIRECTED}; open connections reset once. Processes and outside URLs: {IN_FRONT}"
     )
     proof = "requests that matched and answers that were disturbed, counted; what clients were told"
+
+    def __init__(self, plan: P, context: FaultContext) -> None:
+        super().__init__(plan, context)
+        self._tls: dict[str, Any] | None = None
 
     @property
     def does(self) -> str:
@@ -59,23 +67,71 @@ class HttpProxyFault(ProxiedFault[P]):
             "headers": {name: glob_pattern(value) for name, value in plan.headers.items()},
             "share": plan.share, "first": plan.first, "every": plan.every,
         }  # fmt: skip
-        return {"choice": choice, "act": self.act, "parameters": self.act_parameters()}
+        return {"choice": choice, "act": self.act, "parameters": self.act_parameters(), "tls": self._tls}
 
     def check(self) -> None:
-        """As every fault of the proxy."""
+        """As every fault of the proxy; where TLS is to end in it, the service's certificate is accepted."""
         super().check()
         self.mechanism = f"HTTP/1 read in the proxy: {self.mechanism}"
+        given = tls_of(self.plan, self.context.system.plan)
+        if given is not None:
+            self._tls = tls_order(given[0], self.context.system.base, names=given[1])
+            self.mechanism += (
+                "; TLS ends in the proxy, with the plan's certificate, and begins anew towards the service"
+            )
+            self._look_at_service()
+
+    def order_in_front(self, seed: object) -> tuple[str, dict[str, Any]]:
+        """As every fault of the proxy; by itself, without a run, files are those of the folder it was started in."""
+        if self._tls is None and self.plan.tls is not None:
+            self._tls = tls_order(self.plan.tls, Path.cwd(), names=True)
+        return super().order_in_front(seed)
+
+    def _look_at_service(self) -> None:
+        """Whether the service behind is accepted at all, before its clients feel that it is not.
+
+        Raises:
+            FaultRefusedError: it is not.
+        """
+        assert self._tls is not None  # noqa: S101 - checked by the caller
+        if self._front is not None or not self._tls["verify"]:
+            return
+        towards = {key: self._tls.get(key) for key in ("ca", "verify", "server_name")}
+        for name, places in self._places().items():
+            answers = self._ask("look-at-tls", places=places, name=name, **towards)["found"]
+            for (_, port), why in zip(places, answers, strict=True):
+                if why is not None:
+                    raise FaultRefusedError(
+                        f"the certificate that `{name}` shows at port {port} is not accepted: {why}; "
+                        "give its authority as `tls: {ca: FILE}`, or say `verify: false`"
+                    )
+
+    def _places(self) -> dict[str, list[tuple[str, int]]]:
+        """Where the services that are called answer."""
+        plan, services = self.plan, self.context.system.plan.services
+        called = [plan.target] if plan.direction in ("in", "both") else []
+        if plan.direction in ("out", "both"):
+            called += plan.peers
+        return {
+            name: [
+                (address, port)
+                for address in self._addresses(name)[:1]
+                for port in plan.ports or listening_ports(services[name])
+            ]
+            for name in called
+        }
 
     def met(self, stats: dict[str, Any]) -> str:
         """Which requests it met, and on which connections."""
-        return f"{RequestCounts.of(stats, self.plan).words()}; {super().met(stats)}"
+        words = [RequestCounts.of(stats, self.plan).words(), tls_words(stats["tls"]), super().met(stats)]
+        return "; ".join(filter(None, words))
 
     def effect(self) -> Proof:
         """Requests matched, and the answers to those that were chosen were disturbed."""
         stats = self.stats()
         counts = RequestCounts.of(stats, self.plan)
         asked, measured, unit = self.strength(counts)
-        problem = counts.problem() or self.weakness(counts)
+        problem = tls_problem(stats["tls"]) or counts.problem() or self.weakness(counts)
         evidence = f"{problem or 'as asked'}: {self.met(stats)}; {self.own_cost()}"
         return Proof(held=problem is None, evidence=evidence, asked=asked, measured=measured, unit=unit)
 

@@ -6,6 +6,7 @@ service    whole services: killed, stopped, frozen, replaced …
 network    the network around a service: its connections
 packets    the network around a service: single packets, partitions
 http       answers to HTTP requests
+tls        how the proxy reads requests on connections that speak TLS
 dns        a service's look-ups of names
 resource   what a service may use: memory, CPU, processes, files, disk
 databases  PostgreSQL and Redis

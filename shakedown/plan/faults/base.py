@@ -1,6 +1,7 @@
 """What every fault of a plan has in common."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -34,6 +35,10 @@ class FaultModel(BaseModel):
 
     def problems(self, plan: "Plan") -> Iterator[FaultProblem]:  # noqa: ARG002 - subclasses look
         """What is wrong with it in this plan."""
+        yield from ()
+
+    def file_problems(self, base: Path) -> Iterator[FaultProblem]:  # noqa: ARG002 - subclasses look
+        """What is wrong with the files that it names; `base` is where relative paths start."""
         yield from ()
 
 

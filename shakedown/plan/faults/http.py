@@ -1,11 +1,15 @@
 """Faults of HTTP answers: what chooses the requests, and what becomes of the answers."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from shakedown.plan.faults.base import FaultProblem
 from shakedown.plan.faults.network import OnConnections
+from shakedown.plan.faults.tls import Tls
 from shakedown.plan.values import Duration, Share, Size
 
 __all__ = [
@@ -60,6 +64,11 @@ class OnRequests(OnConnections):
     every: int | None = Field(
         default=None, ge=2, le=1_000_000, description="only every so many-th that matches: with 3 the third, sixth …"
     )
+    tls: Tls | None = Field(
+        default=None,
+        description="`{certificate, key}` that the proxy shows to clients that speak TLS, so that it can read requests "
+        "(docs/proxy.md); default: a stand-in's own, else none: requests in TLS pass unread",
+    )
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:
@@ -81,6 +90,12 @@ class OnRequests(OnConnections):
     def claims(self) -> frozenset[str]:
         """Faults of one type go together where they differ in direction, peers, or requests."""
         return frozenset(f"{claim}:{self.chosen}" if self.chosen else claim for claim in super().claims())
+
+    def file_problems(self, base: Path) -> Iterator[FaultProblem]:
+        """The certificate and its key are there, belong together, and are valid."""
+        yield from super().file_problems(base)
+        if self.tls is not None:
+            yield from self.tls.problems(base)
 
 
 class _Replaced(OnRequests):

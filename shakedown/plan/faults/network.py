@@ -95,7 +95,7 @@ class OnConnections(OnNetwork):
                 yield (
                     ("target",),
                     f"`{self.target}` is reached by https: its certificate does not fit the proxy's address",
-                    "faults of connections work on http addresses",
+                    "put a `proxy` in its place, which is a container: docs/stubs.md",
                 )
             for index, port in enumerate(self.ports):
                 if port not in named:
