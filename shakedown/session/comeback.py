@@ -14,6 +14,7 @@ from shakedown.records.ledger import LedgerResult
 from shakedown.records.load import LoadResult
 from shakedown.records.observation import Sample
 from shakedown.records.recovery import Comparison
+from shakedown.session.causes import name_losses
 from shakedown.session.judging import show_value
 from shakedown.session.live import Session
 from shakedown.units import format_share
@@ -93,7 +94,7 @@ def judge_ledger(session: Session, result: LedgerResult) -> tuple[Verdict, str]:
     ledger = session.loaded.plan.ledgers[result.ledger]
     if result.lost > ledger.lost or result.duplicated > ledger.duplicated:
         records = [info.record for info in session.results.experiments(session.run_id)]
-        findings = ledger_findings(result, records)
+        findings = name_losses(session, result, ledger_findings(result, records))
         for finding in findings:
             session.find("recovery", finding)
         return Verdict.FAILED, "; ".join(finding.title for finding in findings)

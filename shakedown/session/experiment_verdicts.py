@@ -19,7 +19,7 @@ from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadResult
 from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import RecoveryMeasurement
-from shakedown.session import behaviour
+from shakedown.session import behaviour, causes
 from shakedown.session.judging import judge_thresholds, show_value
 from shakedown.session.live import Session
 from shakedown.units import format_duration
@@ -154,7 +154,7 @@ class _Judge:
         client = self._client()
         since = (record.watched_until or 0.0) - 2.0
         errors = error_words(self.load, since) if self.load else []
-        finding = not_recovered(
+        finding = causes.late_recovery(self.bench, record, experiment.recover_within, client) or not_recovered(
             record, recovery, experiment.recover_within, client=client, unhealthy=self._unhealthy(record), errors=errors
         )
         self.session.find("faults", finding)
@@ -221,12 +221,9 @@ class _Judge:
                 words = f"{phase}: {result.text}: {show_value(result.actual, result.unit)} {result.reason}".strip()
                 parts.append((result.verdict, words))
                 if result.verdict is Verdict.FAILED:
-                    self._find(
-                        Severity.FAILURE,
-                        record,
-                        f"{record.name}: {words}",
-                        "what clients saw was worse than the plan allows",
-                    )
+                    cause, advice = causes.breach_of(result, load, start, end)
+                    title = f"{record.name}: {words}"
+                    self.session.find("faults", Finding(Severity.FAILURE, title, cause, (), advice, record.name))
         return parts
 
     def _judge_staircase(self, record: ExperimentRecord, staircase: Staircase) -> tuple[Verdict, str]:

@@ -21,6 +21,7 @@ from shakedown.plan.experiments import Experiment
 from shakedown.plan.model import FaultsStage
 from shakedown.records.experiment import ExperimentRecord, Injection
 from shakedown.records.load import LoadResult
+from shakedown.session.causes import name_experiments
 from shakedown.session.experiment_verdicts import judge_experiments, recovery_in
 from shakedown.session.judging import look_at_thresholds, show_value
 from shakedown.session.live import Session
@@ -358,7 +359,9 @@ class FaultBench:
 
     def judge(self) -> list[tuple[Verdict, str]]:
         """Judge every experiment on everything that was measured; verdicts with their reasons."""
-        return judge_experiments(self)
+        verdicts = judge_experiments(self)
+        name_experiments(self)
+        return verdicts
 
 
 def _under_way(handle: LoadHandle) -> int:
