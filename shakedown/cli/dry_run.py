@@ -115,6 +115,7 @@ def _experiment(experiment: Experiment, seed: int) -> Iterator[str]:
     yield from (f"{STEP}must hold meanwhile: {text}" for text in experiment.expect.during)
     yield from (f"{STEP}must hold afterwards: {text}" for text in experiment.expect.after)
     yield from (f"{STEP}health of {name} must say: {word}" for name, word in experiment.expect.health.items())
+    yield from (f"{STEP}alert {name} must fire: {word}" for name, word in experiment.expect.alerts.items())
     yield from (f"{STEP}reverted at once if {text}" for text in experiment.abort_if)
 
 

@@ -1,7 +1,7 @@
 """Experiments: which faults, when, and what is expected of the system meanwhile."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -9,6 +9,7 @@ from shakedown.plan.base import PlanModel
 from shakedown.plan.behaviour import BehaviourExpect
 from shakedown.plan.faults import FaultModel, FaultPlan
 from shakedown.plan.values import Duration, Name, Share
+from shakedown.plan.wishes import AlertText, HealthText
 
 __all__ = [
     "EachDependency",
@@ -20,6 +21,7 @@ __all__ = [
     "SequenceStep",
     "Staircase",
     "Weighted",
+    "WorseLimits",
 ]
 
 Path = tuple[str | int, ...]
@@ -31,7 +33,8 @@ class Expect(BehaviourExpect):
 
     during: list[str] = []  # thresholds over the fault's window
     after: list[str] = []  # thresholds over the window after recovery
-    health: dict[str, Literal["healthy", "unhealthy"]] = {}  # what each service's health must say while the fault holds
+    health: dict[str, HealthText] = {}  # what each service's health must say while the fault holds
+    alerts: dict[str, AlertText] = {}  # what each alert must do
 
 
 class SequenceStep(PlanModel):
@@ -221,3 +224,14 @@ class FaultsTolerance(PlanModel):
     p95: float = 3.0
     p95_floor: Duration = 0.25
     throughput: Share = 0.9
+
+
+class WorseLimits(PlanModel):
+    """How much worse than before the fault it may be once steady state is back; beyond is a finding of its own."""
+
+    p50: Annotated[Share, Field(gt=0, description="growth of the median, default 40%; 25 ms do not count")] = 0.4
+    p95: Annotated[Share, Field(gt=0, description="growth of p95, default 40%; 25 ms do not count")] = 0.4
+    throughput: Annotated[Share, Field(gt=0, le=1, description="fall of good answers per second, default 10%")] = 0.1
+    memory: Annotated[
+        Share, Field(gt=0, description="growth of each service's memory, default 50%; 32 MB do not count")
+    ] = 0.5

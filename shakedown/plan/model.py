@@ -12,9 +12,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from shakedown.plan.alerts import Alert
 from shakedown.plan.base import PlanModel
 from shakedown.plan.behaviour import BehaviourStage
-from shakedown.plan.experiments import EachDependency, Experiment, FaultsTolerance
+from shakedown.plan.experiments import EachDependency, Experiment, FaultsTolerance, WorseLimits
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.services import Service
 from shakedown.plan.suites import Suite
@@ -284,6 +285,15 @@ class FaultsStage(BehaviourStage, StageModel):
     steady_within: Duration = 15.0  # how long a fault waits for the steady state; without it, it is not injected
     hold_window: Duration = 2.0  # steady state must hold this long to count as recovered
     tolerance: FaultsTolerance = Field(default_factory=FaultsTolerance)
+    steady_state: Annotated[
+        list[str],
+        Field(
+            description="thresholds that steady state needs beside `tolerance`; `baseline` in them is the time before the faults"
+        ),
+    ] = []
+    worse: Annotated[WorseLimits, Field(description="how much worse than before it may be once it is back")] = Field(
+        default_factory=WorseLimits
+    )
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -325,6 +335,9 @@ class Plan(PlanModel):
     scenarios: dict[Name, Scenario] = {}
     suites: dict[Name, Suite] = {}
     ledgers: dict[Name, Ledger] = {}
+    alerts: Annotated[
+        dict[Name, Alert], Field(description="what is raised when something is wrong; none may fire in the baseline")
+    ] = {}
     sample_every: Duration = Field(default=1.0, ge=0.2, le=60)  # resources of services and of the host
     stages: Stages
 

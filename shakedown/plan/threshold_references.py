@@ -94,6 +94,37 @@ class ThresholdReferences:
                 yield from self._relative(here, threshold.comparisons, by_label)
                 yield from self._abort(here, threshold, by_label)
 
+    def steady_state(self, path: Path, texts: Sequence[str], uses: Sequence[UseScenario]) -> Iterator[PlanProblem]:
+        """Every problem of what steady state needs: thresholds without windows, judged while the load runs.
+
+        `baseline` in them is the time before the faults, so that no baseline stage is needed.
+        """
+        by_label: dict[str, UseScenario | UseSuite] = {label_of(use): use for use in uses}
+        for index, text in enumerate(texts):
+            here = (*path, index)
+            try:
+                threshold = parse_threshold(text)
+            except ValueError as error:
+                yield self._problem(here, str(error))
+                continue
+            before = 0
+            for comparison in threshold.comparisons:
+                for problem in self._comparison(here, comparison, by_label):
+                    before += 1
+                    yield problem
+                if comparison.metric in ("dropped", "dropped_rate", "count", "bytes", "received"):
+                    yield self._problem(here, f"`{comparison.metric}` is counted over a whole load, not in a moment")
+            if before:
+                continue
+            yield from self._expression(here, threshold.expression, by_label)
+            if threshold.abort is not None or any(
+                isinstance(node, Windowed) for node in nodes_of(threshold.expression)
+            ):
+                yield self._problem(
+                    here,
+                    "steady state is judged in windows of its own, `hold_window` long: no over, within, for, abort",
+                )
+
     def _comparison(
         self, path: Path, comparison: Comparison, by_label: Mapping[str, UseScenario | UseSuite]
     ) -> Iterator[PlanProblem]:
