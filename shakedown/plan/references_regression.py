@@ -1,0 +1,51 @@
+"""Figures to compare that the plan's runs cannot have: a name that nothing bears would never be compared."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from shakedown.plan.model import Plan
+from shakedown.plan.regression import LOAD_FIGURES
+from shakedown.plan.uses import label_of
+
+__all__ = ["regression_problems"]
+
+
+def regression_problems(plan: Plan) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
+    """Figures that this plan cannot have: their place, what is wrong, and a hint."""
+    known = _subjects(plan)
+    for index, text in enumerate(plan.regression.figures):
+        if "figures" not in plan.regression.model_fields_set:
+            return
+        stage, _, rest = text.partition(".")
+        subject, _, metric = rest.rpartition(".")
+        hit = any(
+            fnmatchcase(one, stage)
+            and fnmatchcase(name, subject)
+            and any(fnmatchcase(each, metric) for each in metrics)
+            for one, name, metrics in known
+        )
+        if not hit:
+            listing = ", ".join(f"{one}.{name}" for one, name, _ in known if fnmatchcase(one, stage))
+            yield (
+                ("regression", "figures", index),
+                f"no figure of this plan is called `{text}`",
+                f"there are: {listing}",
+            )
+
+
+def _subjects(plan: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Stage, subject and metrics of everything that a run of this plan has figures of."""
+    stages = plan.stages
+    found: list[tuple[str, str, tuple[str, ...]]] = []
+    for stage, uses, suites in (
+        ("baseline", stages.baseline.scenarios if stages.baseline else [], stages.baseline.suites if stages.baseline else []),
+        ("stress", stages.stress.parallel if stages.stress else [], []),
+        ("endurance", stages.endurance.run if stages.endurance else [], []),
+    ):  # fmt: skip
+        for use in uses:
+            is_suite = getattr(use, "suite", None) is not None
+            found.append((stage, label_of(use), ("seconds",) if is_suite else LOAD_FIGURES))
+        found += [(stage, suite, ("seconds",)) for suite in suites]
+        if uses or suites:
+            found += [(stage, name, ("memory",)) for name in plan.services]
+    return found + [("faults", one.name, ("recovery",)) for one in plan.experiments]
