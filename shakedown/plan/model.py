@@ -16,6 +16,7 @@ from shakedown.plan.alerts import Alert
 from shakedown.plan.base import PlanModel
 from shakedown.plan.behaviour import BehaviourStage
 from shakedown.plan.experiments import EachDependency, Experiment, FaultsTolerance, WorseLimits
+from shakedown.plan.regression import Regression
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.services import Service
 from shakedown.plan.suites import Suite
@@ -339,6 +340,7 @@ class Plan(PlanModel):
         dict[Name, Alert], Field(description="what is raised when something is wrong; none may fire in the baseline")
     ] = {}
     sample_every: Duration = Field(default=1.0, ge=0.2, le=60)  # resources of services and of the host
+    regression: Regression = Field(default_factory=Regression)  # how a run is compared with those before it
     stages: Stages
 
     @functools.cached_property

@@ -23,6 +23,7 @@ from shakedown.plan.references_behaviour import expect_problems, stage_problems
 from shakedown.plan.references_drivers import driver_problems
 from shakedown.plan.references_http import http_problems
 from shakedown.plan.references_ledgers import ledger_problems
+from shakedown.plan.references_regression import regression_problems
 from shakedown.plan.references_vendors import vendor_problems
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.services import DockerService, ExternalService, ProcessService, Service, VendorService, ports_of
@@ -66,6 +67,8 @@ class _Checker:
         yield from self.ledgers()
         for name, alert in self.plan.alerts.items():
             yield from self.alert(("alerts", name), alert)
+        for where, message, hint in regression_problems(self.plan):
+            yield self.problem(where, message, hint)
         yield from self.stages()
 
     def suite(self, path: Path, suite: Suite) -> Iterator[PlanProblem]:
