@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from pydantic import ValidationError
+
 from shakedown.plan.model import Plan
 from shakedown.plan.regression import LOAD_FIGURES
 from shakedown.plan.uses import label_of
@@ -12,10 +14,10 @@ __all__ = ["regression_problems"]
 
 def regression_problems(plan: Plan) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
     """Figures that this plan cannot have: their place, what is wrong, and a hint."""
+    if "figures" not in plan.regression.model_fields_set:  # the default names what most plans have, and some do not
+        return
     known = _subjects(plan)
     for index, text in enumerate(plan.regression.figures):
-        if "figures" not in plan.regression.model_fields_set:
-            return
         stage, _, rest = text.partition(".")
         subject, _, metric = rest.rpartition(".")
         hit = any(
@@ -48,4 +50,7 @@ def _subjects(plan: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
         found += [(stage, suite, ("seconds",)) for suite in suites]
         if uses or suites:
             found += [(stage, name, ("memory",)) for name in plan.services]
-    return found + [("faults", one.name, ("recovery",)) for one in plan.experiments]
+    try:
+        return found + [("faults", one.name, ("recovery",)) for one in plan.experiments]
+    except ValidationError:  # one that `each_dependency` makes is wrong, which is told where it stands
+        return [*found, ("faults", "*", ("recovery",))]
