@@ -8,9 +8,13 @@ tables    repetitions gathered into lines, readings thinned out
 amounts   numbers in their unit, never without the samples to support them
 text      untrusted text, escaped
 markdown  report.md, by Jinja templates
+brief     what summary.md has beyond report.md: a timeline in Mermaid, sparklines
+html      report.html, from that Markdown and the series
+series    what the charts draw
 axis      the time axis of every chart: stages, fault windows, recovery points
 charts    SVG charts over it
 summary   summary.json
+junit     junit.xml
 writer    all files of a report
 whole     files that are there whole or not at all
 ========  =====================================================================

@@ -7,14 +7,16 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from shakedown.records.judgement import Severity
-from shakedown.reports import amounts, tables, text
+from shakedown.reports import amounts, brief, tables, text
 from shakedown.reports.model import Report
 from shakedown.reports.reasons import run_reasons, stage_reasons, tidy
 from shakedown.reports.untested import untested
 from shakedown.units import format_size
 from shakedown.verdict import Verdict
 
-__all__ = ["render_markdown"]
+__all__ = ["render_brief", "render_markdown"]
+
+BRIEF = 8  # reasons and thresholds that a summary lists
 
 
 def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
@@ -23,6 +25,27 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
     Args:
         charts: chart files by name, relative to the report's folder of charts.
     """
+    reasons, rest = run_reasons(report)
+    decided = {reason.stage for reason in reasons}
+    return _render(
+        "report.md.j2", report, charts=charts, Severity=Severity, reasons=reasons, rest=rest,
+        decided=decided, why={stage.name: stage_reasons(report, stage) for stage in report.stages},
+        loads=tables.load_lines(report), suites=tables.suite_lines(report), cycles=tables.cycle_table(report),
+        untested=untested(report), error_windows=lambda error: tables.error_windows(report, error),
+    )  # fmt: skip
+
+
+def render_brief(report: Report) -> str:
+    """The report on one screen, as Markdown for a CI step's summary: without images."""
+    reasons, rest = run_reasons(report)
+    return _render(
+        "summary.md.j2", report, reasons=reasons, rest=rest, timeline=brief.mermaid(report),
+        sparks=brief.sparklines(report), untested=list(untested(report)), most=BRIEF,
+    )  # fmt: skip
+
+
+def _render(template: str, report: Report, **values: object) -> str:
+    """A template, with the blank lines that its conditions leave folded."""
     folder = files("templates")
     environment = Environment(
         loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
@@ -38,12 +61,5 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
             "change": amounts.change, "size": lambda value: amounts.NONE if value is None else format_size(value),
         }
     )  # fmt: skip
-    reasons, rest = run_reasons(report)
-    decided = {reason.stage for reason in reasons}
-    shown = environment.get_template("report.md.j2").render(
-        report=report, charts=charts, Severity=Severity, Verdict=Verdict, reasons=reasons, rest=rest,
-        decided=decided, why={stage.name: stage_reasons(report, stage) for stage in report.stages},
-        loads=tables.load_lines(report), suites=tables.suite_lines(report), cycles=tables.cycle_table(report),
-        untested=untested(report), error_windows=lambda error: tables.error_windows(report, error),
-    )  # fmt: skip
+    shown = environment.get_template(template).render(report=report, Verdict=Verdict, **values)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", shown)).strip() + "\n"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from shakedown.reports.markdown import render_markdown
+from shakedown.reports.junit import render_junit
+from shakedown.reports.markdown import render_brief, render_markdown
 from shakedown.reports.model import collect
 from shakedown.reports.summary import summary_json
 from tests.unit.reports.scenes import SCENES
@@ -20,3 +21,15 @@ def test_report_md(results, golden, scene):
 def test_summary_json(results, golden, scene):
     """The summary of a stored run is the golden one, byte for byte."""
     golden(f"{scene}.json", summary_json(collect(results, scene)))
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_summary_md(results, golden, scene):
+    """The summary for CI of a stored run is the golden one, byte for byte."""
+    golden(f"{scene}.summary.md", render_brief(collect(results, scene)))
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_junit_xml(results, golden, scene):
+    """The JUnit file of a stored run is the golden one, byte for byte."""
+    golden(f"{scene}.xml", render_junit(collect(results, scene)))

@@ -1,0 +1,180 @@
+"""report.html: the report on one page that needs nothing else, with charts that can be zoomed.
+
+Its text is that of report.md, so that the two never disagree: the Markdown is rendered (raw HTML in it stays text), its
+tables get headings that screen readers announce, its images give way to charts drawn from the same series. Where scripts
+do not run, the SVG charts stand in their place.
+"""
+
+import base64
+import json
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from shakedown.reports.model import Report
+from shakedown.reports.series import Lines, load_series, memory_series
+
+__all__ = ["render_html"]
+
+POINTS = 2000  # of one line: a screen shows no more
+GAP = {"load": 1.6, "memory": 2.5}  # seconds without a point that break a line
+
+
+def render_html(report: Report, markdown: str, charts: Mapping[str, str], folder: Path) -> str:
+    """The report as a page.
+
+    Args:
+        markdown: the same report as report.md.
+        charts: SVG files by name, in `folder`.
+
+    Raises:
+        OSError: a chart cannot be read.
+    """
+    templates = files("templates")
+    environment = Environment(
+        loader=FunctionLoader(lambda name: templates.joinpath(name).read_text(encoding="utf-8")),
+        undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    body, sections = _body(markdown, {f"charts/{file}": folder / file for file in charts.values()})
+
+    def part(name: str) -> Markup:
+        return Markup(templates.joinpath("vendor", name).read_text(encoding="utf-8"))  # noqa: S704 - ours, not data
+
+    return environment.get_template("report.html.j2").render(
+        run=report.run, verdict=str(report.run.verdict or report.run.status), body=Markup(body), sections=sections,  # noqa: S704 - made by the renderer, which escapes
+        data=Markup(_script_json(_data(report))), library=part("uplot.js"), style=part("uplot.css"),  # noqa: S704 - escaped for scripts
+        charts=set(charts),
+    )  # fmt: skip
+
+
+def _body(markdown: str, images: Mapping[str, Path]) -> tuple[str, list[tuple[str, str]]]:
+    """The rendered text, and its sections as (id, heading)."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(markdown)
+    sections: list[tuple[str, str]] = []
+    names: set[str] = set()
+    heading = ""
+    for index, token in enumerate(tokens):
+        if token.type == "heading_open":
+            heading = _plain(tokens[index + 1])
+            token.attrSet("id", _anchor(heading, names))
+            if token.tag == "h2":
+                sections.append((str(token.attrGet("id")), heading))
+        elif token.type == "table_open":
+            token.attrSet("aria-label", heading)
+        elif token.type == "th_open":
+            token.attrSet("scope", "col")
+        elif token.type == "inline":
+            for child in token.children or ():
+                if child.type == "image":
+                    _embed(child, images)
+    html = str(parser.renderer.render(tokens, parser.options, {}))
+    html = html.replace("<table", '<div class="wide" tabindex="0" role="region" aria-label="table"><table')
+    return html.replace("</table>", "</table></div>"), sections
+
+
+def _plain(inline: Token) -> str:
+    return "".join(
+        child.content for child in inline.children or () if child.type in ("text", "code_inline", "text_special")
+    )
+
+
+def _anchor(heading: str, taken: set[str]) -> str:
+    base = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")[:60] or "section"
+    name, number = base, 2
+    while name in taken:
+        name, number = f"{base}-{number}", number + 1
+    taken.add(name)
+    return name
+
+
+def _embed(image: Token, images: Mapping[str, Path]) -> None:
+    """The chart itself in the place of its file: a page that is mailed has no folder beside it."""
+    source = str(image.attrGet("src"))
+    if source in images:
+        image.attrSet("data-chart", images[source].stem)
+        image.attrSet("src", f"data:image/svg+xml;base64,{base64.b64encode(images[source].read_bytes()).decode()}")
+
+
+def _data(report: Report) -> dict[str, Any]:
+    """Everything the page's charts draw; times in seconds since the run began."""
+    loads = load_series(report)
+    return {
+        "end": report.end,
+        "stages": [{"name": stage.name, "at": stage.start} for stage in report.stages if stage.start is not None],
+        "faults": [
+            {
+                "number": number,
+                "name": info.record.name,
+                "from": info.record.applied_at,
+                "to": info.record.reverted_at if info.record.reverted_at is not None else report.end,
+                "back": info.record.reverted_at + info.recovery.recovered_after
+                if info.recovery is not None
+                and info.recovery.recovered_after is not None
+                and info.record.reverted_at is not None
+                else None,
+            }
+            for number, info in enumerate(report.experiments, 1)
+            if info.record.applied_at is not None
+        ],
+        "latency": _lines(
+            {f"{name} {label}": lines[label] for name, lines in loads.items() for label in ("p50", "p95", "slowest")},
+            GAP["load"],
+        ),
+        "rate": _lines(
+            {f"{name} {label}": lines[label] for name, lines in loads.items() for label in ("good", "failed")},
+            GAP["load"],
+        ),
+        "memory": _lines(memory_series(report), GAP["memory"]),
+    }
+
+
+def _lines(series: Lines, gap: float) -> dict[str, Any]:
+    """Several lines over one axis: a number at each point, "" where only others have one, null where the line is broken."""
+    series = {name: _thinned(points) for name, points in series.items() if points}
+    breaks = {name: _breaks(points, gap * max(1.0, _step(points))) for name, points in series.items()}
+    axis = sorted(
+        {at for points in series.values() for at, _ in points}
+        | {(start + end) / 2 for spans in breaks.values() for start, end in spans}
+    )
+    lines = []
+    for name, points in series.items():
+        known = dict(points)
+        values: list[float | str | None] = [round(known[at], 4) if at in known else "" for at in axis]
+        for start, end in breaks[name]:
+            for place in range(bisect_right(axis, start), bisect_left(axis, end)):
+                values[place] = None
+        lines.append({"name": name, "values": values})
+    return {"at": [round(at, 3) for at in axis], "lines": lines}
+
+
+def _step(points: list[tuple[float, float]]) -> float:
+    return (points[-1][0] - points[0][0]) / max(len(points) - 1, 1) if len(points) >= POINTS else 1.0
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most so many points; of each part its highest, so that no peak is lost."""
+    if len(points) <= POINTS:
+        return points
+    size = -(-len(points) // POINTS)
+    return [max(points[start : start + size], key=lambda point: point[1]) for start in range(0, len(points), size)]
+
+
+def _breaks(points: list[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
+    """The points between which there is too little to draw a line: (before, after)."""
+    return [(before, after) for (before, _), (after, _) in pairwise(points) if after - before > gap]
+
+
+def _script_json(data: object) -> str:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").replace("\u2028", "\\u2028")
