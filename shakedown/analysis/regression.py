@@ -20,15 +20,14 @@ corrected step by step (Holm, 1979).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import numpy as np
 from scipy import special
 
-from shakedown.records.figures import FigureName
+from shakedown.records.figures import Change, Difference, FigureName, Outlook
 
 __all__ = [
-    "FEWEST_BEFORE", "IN_A_ROW", "MOST_BEFORE", "Change", "Difference", "Outlook", "Yardstick", "compare", "look_back",
+    "FEWEST_BEFORE", "IN_A_ROW", "MOST_BEFORE", "Yardstick", "compare", "look_back",
     "runs_needed", "split_history", "yardstick",
 ]  # fmt: skip
 
@@ -42,16 +41,6 @@ WIDTHS = 3.0
 NORMAL = 1.4826  # the standard deviation of normal noise over its median absolute deviation
 BLIND = 4.0  # a limit this many least effects away sees nothing that matters
 MOST_RUNS = 500
-
-
-class Change(StrEnum):
-    """What a comparison says of a figure."""
-
-    REGRESSED = "regressed"
-    SUSPECT = "suspect"  # one new run is beyond the limit; the next ones tell
-    IMPROVED = "improved"
-    UNCHANGED = "unchanged"
-    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,50 +82,6 @@ def yardstick(metric: str, effect: float | None = None) -> Yardstick:
     """
     known = _YARDSTICKS.get(metric, Yardstick(0.05))
     return replace(known, effect=effect) if effect is not None and known.effect == 0.05 else known
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One figure of two groups of runs.
-
-    Attributes:
-        before, after: geometric means (means, where differences are compared); None without runs.
-        shift, low, high: the change and its 90 % interval: relative, or absolute where differences are compared.
-        chance: that a change of at most the least effect would look like this, corrected for the number of figures.
-        needed: about how many runs a side would tell; None when this is told, or nobody knows.
-    """
-
-    change: Change
-    before: float | None
-    after: float | None
-    runs: tuple[int, int]
-    shift: float | None = None
-    low: float | None = None
-    high: float | None = None
-    chance: float = 1.0
-    needed: int | None = None
-    relative: bool = True
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """A new run's figure beside the runs before it.
-
-    Attributes:
-        usual: the median of the runs before.
-        limit: beyond it a value is suspect.
-        runs: how many runs before.
-        in_a_row: how many of the last runs, the new one first, are beyond the limit.
-    """
-
-    change: Change
-    value: float | None
-    usual: float | None = None
-    limit: float | None = None
-    runs: int = 0
-    in_a_row: int = 0
-    reason: str = ""
 
 
 # ---------------------------------------------------------------------------------------------- several runs a side

@@ -1,8 +1,9 @@
-"""Figures of a run: what runs are compared by."""
+"""Figures of a run, which runs are compared by, and what comparisons say."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-__all__ = ["Figure", "FigureName"]
+__all__ = ["Change", "Difference", "Figure", "FigureName", "Outlook"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,3 +55,57 @@ class Figure:
     def sound(self) -> float | None:
         """The value, if it may be compared."""
         return None if self.doubt else self.value
+
+
+class Change(StrEnum):
+    """What a comparison says of a figure."""
+
+    REGRESSED = "regressed"
+    SUSPECT = "suspect"  # one new run is beyond the limit; the next ones tell
+    IMPROVED = "improved"
+    UNCHANGED = "unchanged"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure of two groups of runs.
+
+    Attributes:
+        before, after: geometric means (means, where differences are compared); None without runs.
+        shift, low, high: the change and its 90 % interval: relative, or absolute where differences are compared.
+        chance: that a change of at most the least effect would look like this, corrected for the number of figures.
+        needed: about how many runs a side would tell; None when this is told, or nobody knows.
+    """
+
+    change: Change
+    before: float | None
+    after: float | None
+    runs: tuple[int, int]
+    shift: float | None = None
+    low: float | None = None
+    high: float | None = None
+    chance: float = 1.0
+    needed: int | None = None
+    relative: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A new run's figure beside the runs before it.
+
+    Attributes:
+        usual: the median of the runs before.
+        limit: beyond it a value is suspect.
+        runs: how many runs before.
+        in_a_row: how many of the last runs, the new one first, are beyond the limit.
+    """
+
+    change: Change
+    value: float | None
+    usual: float | None = None
+    limit: float | None = None
+    runs: int = 0
+    in_a_row: int = 0
+    reason: str = ""

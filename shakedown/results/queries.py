@@ -1,18 +1,19 @@
 """Reading results back, as the records that were written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlmodel import Session, SQLModel, col
 
 from shakedown.errors import UsageError
 from shakedown.records.experiment import ExperimentRecord
+from shakedown.records.figures import Change, Figure, FigureName, Outlook
 from shakedown.records.histogram import Histogram
 from shakedown.records.judgement import Finding, Severity, ThresholdResult
 from shakedown.records.ledger import LedgerResult
@@ -35,7 +36,9 @@ from shakedown.results import tables as t
 from shakedown.results.database import open_database
 from shakedown.verdict import Verdict
 
-__all__ = ["ExperimentInfo", "Results", "RunInfo", "StageInfo"]
+__all__ = ["ExperimentInfo", "Peer", "RegressionInfo", "Results", "RunInfo", "StageInfo"]
+
+MOST_NAMED = 100  # runs whose names begin alike are counted up to here
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,38 @@ class RunInfo:
     seed: int
     planned: float
     environment: dict[str, str]
+    workload: str = ""  # equal ones ask for the same work
+    machine: str = ""  # equal ones were measured on the same kind of machine; empty: not known
+    build: str = ""
+    git_commit: str = ""
+    git_dirty: bool | None = None
+    kernel: str = ""
+    cpu: str = ""
+    container_engine: str = ""
+    figured: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A run as comparisons see it, with its figures."""
+
+    id: str
+    started: datetime
+    verdict: Verdict | None
+    version: str
+    build: str
+    git_commit: str
+    git_dirty: bool | None
+    figures: dict[FigureName, Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionInfo:
+    """What a run's comparison with earlier runs said of one figure when it ended."""
+
+    name: FigureName
+    unit: str
+    outlook: Outlook
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +144,12 @@ class Results:
             return session.execute(query if order is None else query.order_by(order)).scalars().all()
 
     # ----------------------------------------------------------------------------------------------------------- runs
-    def runs(self, limit: int = 20) -> list[RunInfo]:
-        """The newest runs first."""
+    def runs(self, limit: int = 20, plan: str | None = None) -> list[RunInfo]:
+        """The newest runs first; of one plan, or of all."""
         with Session(self._engine) as session:
-            query = select(t.RunRow).order_by(t.RunRow.started.desc()).limit(limit)  # type: ignore[attr-defined]
+            query = select(t.RunRow).order_by(col(t.RunRow.started).desc(), col(t.RunRow.id)).limit(limit)
+            if plan is not None:
+                query = query.where(col(t.RunRow.plan) == plan)
             return [_run(row) for row in session.execute(query).scalars()]
 
     def run(self, name: str) -> RunInfo:
@@ -126,12 +163,31 @@ class Results:
             if not newest:
                 raise UsageError("there is no run yet", hint="`shakedown run PLAN` makes one")
             return newest[0]
-        rows = self._all(t.RunRow, col(t.RunRow.id).startswith(name, autoescape=True))
-        exact = [row for row in rows if row.id == name]
-        if len(rows) != 1 and not exact:
-            what = "there is no run" if not rows else f"{len(rows)} runs begin with"
-            raise UsageError(f"{what} {name!r}", hint="`shakedown runs` lists them; `last` is the newest")
-        return _run((exact or list(rows))[0])
+        with Session(self._engine) as session:
+            row = session.get(t.RunRow, name)
+            if row is None:
+                begin = col(t.RunRow.id).startswith(name, autoescape=True)
+                ids = session.execute(select(col(t.RunRow.id)).where(begin).limit(MOST_NAMED)).scalars().all()
+                # Not every database tells capital letters apart here; identities do.
+                ids = [one for one in ids if one.startswith(name)]
+                if len(ids) != 1:
+                    several = f"{len(ids)} runs" if len(ids) < MOST_NAMED else f"{MOST_NAMED} runs or more"
+                    what = "there is no run" if not ids else f"{several} begin with"
+                    raise UsageError(f"{what} {name!r}", hint="`shakedown runs` lists them; `last` is the newest")
+                row = session.get(t.RunRow, ids[0])
+            if row is None:
+                raise UsageError(f"there is no run {name!r}", hint="it was removed a moment ago")
+            return _run(row)
+
+    def runs_of(self, *, build: str | None = None, commit: str | None = None, limit: int = 50) -> list[RunInfo]:
+        """The newest runs of a build, or of a commit (its beginning is enough), the newest first."""
+        query = select(t.RunRow).order_by(col(t.RunRow.started).desc(), col(t.RunRow.id)).limit(limit)
+        if build is not None:
+            query = query.where(col(t.RunRow.build) == build)
+        if commit is not None:
+            query = query.where(col(t.RunRow.git_commit).startswith(commit, autoescape=True))
+        with Session(self._engine) as session:
+            return [_run(row) for row in session.execute(query).scalars()]
 
     def stages(self, run: str) -> list[StageInfo]:
         """The stages in order."""
@@ -144,6 +200,87 @@ class Results:
     def services(self, run: str) -> list[tuple[str, str, str]]:
         """Name, kind and image of each service."""
         return [(row.name, row.kind, row.image) for row in self._all(t.ServiceRow, t.ServiceRow.run_id == run)]
+
+    def image_digests(self, run: str) -> dict[str, str]:
+        """The engine's own identity of each service's image, where it was known."""
+        rows = self._all(t.ServiceRow, t.ServiceRow.run_id == run, order=t.ServiceRow.id)
+        return {row.name: row.image_digest for row in rows if row.image_digest}
+
+    def artifacts(self, run: str) -> list[tuple[str, int, str]]:
+        """Path within the run's folder, size in bytes and SHA-256 of each file that the run made."""
+        rows = self._all(t.ArtifactRow, t.ArtifactRow.run_id == run, order=t.ArtifactRow.path)
+        return [(row.path, row.size, row.sha256) for row in rows]
+
+    # -------------------------------------------------------------------------------------------------------- history
+    def figures(self, run: str) -> list[Figure]:
+        """The figures of a run; none before they were formed (`shakedown.results.history` does)."""
+        rows = self._all(t.FigureRow, t.FigureRow.run_id == run, order=t.FigureRow.id)
+        return [_figure(row) for row in rows]
+
+    def regressions(self, run: str) -> list[RegressionInfo]:
+        """What the run's comparison with earlier runs said when it ended."""
+        rows = self._all(t.RegressionRow, t.RegressionRow.run_id == run, order=t.RegressionRow.id)
+        return [
+            RegressionInfo(
+                FigureName(row.stage, row.subject, row.metric), row.unit,
+                Outlook(Change(row.change), row.value, row.usual, row.limit, row.runs, row.in_a_row, row.reason),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def peers(
+        self, plan: str, profile: str | None, *, workload: str | None = None, machine: str | None = None,
+        since: datetime | None = None, until: datetime | None = None, name: FigureName | None = None, limit: int = 100,
+    ) -> list[Peer]:  # fmt: skip
+        """Finished runs of a plan with their figures, in time; the newest `limit` of them.
+
+        Args:
+            profile: None is a profile of its own: none.
+            workload, machine: only runs with this digest.
+            since: only runs that began then or later.
+            until: only runs that began earlier.
+            name: only this figure, and only runs that have it.
+        """
+        run, figure = t.RunRow, t.FigureRow
+        where = [col(run.plan) == plan, col(run.status) == "finished", col(run.figured) > 0]
+        where.append(col(run.profile).is_(None) if profile is None else col(run.profile) == profile)
+        where += [col(run.workload) == workload] if workload is not None else []
+        where += [col(run.machine) == machine] if machine is not None else []
+        where += [col(run.started) >= since] if since is not None else []
+        where += [col(run.started) < until] if until is not None else []
+        columns = (run.id, run.started, run.verdict, run.version, run.build, run.git_commit, run.git_dirty)
+        newest = select(*(col(one) for one in columns)).where(*where).order_by(col(run.started).desc()).limit(limit)
+        wanted: list[Any] = []
+        if name is not None:
+            wanted = [
+                col(figure.stage) == name.stage,
+                col(figure.subject) == name.subject,
+                col(figure.metric) == name.metric,
+            ]
+            newest = newest.join(figure, col(figure.run_id) == col(run.id)).where(*wanted)
+        with Session(self._engine) as session:
+            peers = {row.id: _peer(row) for row in reversed(session.execute(newest).all())}
+            for some in _batches(list(peers)):
+                rows = session.execute(select(figure).where(col(figure.run_id).in_(some), *wanted)).scalars()
+                for row in rows:
+                    one = _figure(row)
+                    peers[row.run_id].figures[one.name] = one
+        return list(peers.values())
+
+    def count(self, plan: str, profile: str | None) -> int:
+        """How many finished runs of a plan and profile there are, comparable or not."""
+        where = [col(t.RunRow.plan) == plan, col(t.RunRow.status) == "finished"]
+        where.append(col(t.RunRow.profile).is_(None) if profile is None else col(t.RunRow.profile) == profile)
+        with Session(self._engine) as session:
+            return int(session.execute(select(func.count()).select_from(t.RunRow).where(*where)).scalar_one())
+
+    def unfigured(self, version: int, plan: str | None = None, limit: int = 500) -> list[str]:
+        """Ended runs whose figures are not formed, or of another version; the newest first."""
+        query = select(col(t.RunRow.id)).where(col(t.RunRow.figured) != version, col(t.RunRow.status) == "finished")
+        if plan is not None:
+            query = query.where(col(t.RunRow.plan) == plan)
+        with Session(self._engine) as session:
+            return list(session.execute(query.order_by(col(t.RunRow.started).desc()).limit(limit)).scalars())
 
     # ---------------------------------------------------------------------------------------------------- measurements
     def loads(self, run: str) -> list[LoadResult]:
@@ -179,9 +316,13 @@ class Results:
         empty = LoadDelta("", 0.0, LoadCounts(), {}, {}, {}, [])
         return [_load(key, finished.get(key), parts.get(key, empty)) for key in keys]
 
-    def samples(self, run: str, start: float = float("-inf"), end: float = float("inf")) -> list[Sample]:
-        """The samples of a window, in time."""
-        where = [t.SampleRow.run_id == run]
+    def samples(
+        self, run: str, start: float = float("-inf"), end: float = float("inf"), series: Sequence[str] = ()
+    ) -> list[Sample]:
+        """The samples of a window, in time; of all series, or of those named."""
+        where: list[Any] = [t.SampleRow.run_id == run]
+        if series:
+            where.append(col(t.SampleRow.series).in_(series))
         if start > float("-inf"):  # not every database knows infinity
             where.append(t.SampleRow.at >= start)
         if end < float("inf"):
@@ -269,14 +410,37 @@ class Results:
 
 
 def _run(row: t.RunRow) -> RunInfo:
-    started = row.started if row.started.tzinfo else row.started.replace(tzinfo=UTC)  # SQLite keeps no zone
     return RunInfo(
         id=row.id, plan=row.plan, plan_path=row.plan_path, plan_digest=row.plan_digest, plan_json=row.plan_json,
-        profile=row.profile, overrides=tuple(json.loads(row.overrides)), command=row.command, started=started,
+        profile=row.profile, overrides=tuple(json.loads(row.overrides)), command=row.command, started=_aware(row.started),
         ended_at=row.ended_at, status=row.status, verdict=Verdict(row.verdict) if row.verdict else None,
         reason=row.reason, exit_code=row.exit_code, version=row.version, seed=row.seed, planned=row.planned,
-        environment=json.loads(row.environment or "{}"),
+        environment=json.loads(row.environment or "{}"), workload=row.workload, machine=row.machine, build=row.build,
+        git_commit=row.git_commit, git_dirty=row.git_dirty, kernel=row.kernel, cpu=row.cpu,
+        container_engine=row.container_engine, figured=row.figured,
     )  # fmt: skip
+
+
+def _aware(at: datetime) -> datetime:
+    """SQLite keeps no zone."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _peer(row: Any) -> Peer:
+    return Peer(
+        row.id, _aware(row.started), Verdict(row.verdict) if row.verdict else None, row.version, row.build, row.git_commit,
+        row.git_dirty, {},
+    )  # fmt: skip
+
+
+def _figure(row: t.FigureRow) -> Figure:
+    return Figure(FigureName(row.stage, row.subject, row.metric), row.unit, row.value, row.samples, row.doubt)
+
+
+def _batches(values: list[str], size: int = 500) -> Iterator[list[str]]:
+    """Parts of a list: a statement takes only so many parameters."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def _load(key: tuple[str, str, int], row: t.LoadRow | None, part: LoadDelta) -> LoadResult:

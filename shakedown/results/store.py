@@ -8,13 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, SQLModel, col
 
 from shakedown.errors import StoreError
 from shakedown.guard.journal import Owner
 from shakedown.records.experiment import ExperimentRecord
+from shakedown.records.figures import Figure, FigureName, Outlook
 from shakedown.records.judgement import Finding, ThresholdResult
 from shakedown.records.ledger import LedgerResult
 from shakedown.records.load import LoadDelta, LoadResult
@@ -149,6 +150,58 @@ class Store:
             )
         )
 
+    def add_engine(self, run: str, version: str) -> None:
+        """The version of the container engine."""
+        self._update(t.RunRow, t.RunRow.id == run, container_engine=version)
+
+    def put_figures(self, run: str, figures: Sequence[Figure], *, version: int, workload: str) -> None:
+        """The figures of a run, in the place of those that it had."""
+        rows = [
+            {"run_id": run, **asdict(figure.name), "unit": figure.unit, "value": _finite(figure.value),
+             "samples": figure.samples, "doubt": figure.doubt}
+            for figure in figures
+        ]  # fmt: skip
+
+        def work(session: Session) -> None:
+            session.execute(delete(t.FigureRow).where(col(t.FigureRow.run_id) == run))
+            if rows:
+                session.execute(insert(t.FigureRow), rows)
+            session.execute(update(t.RunRow).where(col(t.RunRow.id) == run).values(figured=version, workload=workload))
+
+        self.write(work)
+
+    def add_regressions(self, run: str, outlooks: Mapping[FigureName, tuple[str, Outlook]]) -> None:
+        """What the comparison with earlier runs says: of each figure, its unit and how it looks."""
+        self._add(
+            *(
+                t.RegressionRow(
+                    run_id=run, **asdict(name), unit=unit, change=look.change.value, value=look.value, usual=look.usual,
+                    limit=look.limit, runs=look.runs, in_a_row=look.in_a_row, reason=look.reason,
+                )
+                for name, (unit, look) in outlooks.items()
+            )
+        )  # fmt: skip
+
+    def put_artifacts(self, run: str, files: Iterable[tuple[str, int, str]]) -> None:
+        """Path within the run's folder, size and SHA-256 of each file that it made, in the place of those noted before."""
+        rows = [{"run_id": run, "path": path, "size": size, "sha256": digest} for path, size, digest in files]
+
+        def work(session: Session) -> None:
+            session.execute(delete(t.ArtifactRow).where(col(t.ArtifactRow.run_id) == run))
+            if rows:
+                session.execute(insert(t.ArtifactRow), rows)
+
+        self.write(work)
+
+    def remove_runs(self, runs: Sequence[str]) -> int:
+        """Remove runs with everything of theirs, in one transaction; how many there were. Running ones stay."""
+
+        def work(session: Session) -> int:
+            gone = delete(t.RunRow).where(col(t.RunRow.id).in_(runs), col(t.RunRow.status) != "running")
+            return session.execute(gone).rowcount  # type: ignore[attr-defined, no-any-return]
+
+        return self.write(work)
+
     # ---------------------------------------------------------------------------------------------------- measurements
     def add_delta(self, run: str, stage: str, repetition: int, delta: LoadDelta) -> None:
         """What a load measured since its last delta."""
@@ -280,3 +333,7 @@ class Store:
 def _json(value: object) -> str:
     """As JSON in which text stays text, so that the database's own cleaning of text reaches it."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
