@@ -26,6 +26,7 @@ from shakedown.errors import ExitCode, Interrupted, PlanError, ShakedownError
 from shakedown.guard import cleanup, find_engine
 from shakedown.records.judgement import Finding, Severity
 from shakedown.session import RunOptions, Session
+from shakedown.session.history import with_history
 from shakedown.session.judging import run_verdict
 from shakedown.session.live import STAGES
 from shakedown.verdict import Verdict, exit_code
@@ -84,6 +85,7 @@ def pipeline(
     overrides: tuple[str, ...] = (),
     root: str | None = None,
     seed: int | None = None,
+    build: str | None = None,
 ) -> State[Any]:
     """Run a plan.
 
@@ -93,9 +95,10 @@ def pipeline(
         overrides: Changes to the plan, each like `stages.stress.parallel.0.rate=50`.
         root: The folder for results; None takes the worker's `SHAKEDOWN_ROOT`, or else `.shakedown` in the project.
         seed: Makes schedules and data repeatable; None draws a new one.
+        build: A name for what is tested, such as a version; `shakedown compare` compares builds.
     """
     folder = Path(root or os.environ.get("SHAKEDOWN_ROOT") or ".shakedown")
-    options = RunOptions(Path(plan), profile, overrides, folder, seed)
+    options = RunOptions(Path(plan), profile, overrides, folder, seed, build or "")
     try:
         summary = _run(options)
     except PlanError as error:
@@ -131,7 +134,7 @@ def _run(options: RunOptions) -> RunSummary:
             return _close(session, None, "interrupted", ExitCode.INTERRUPTED, problems)
         if error is not None:
             return _close(session, Verdict.ERROR, str(error), error.exit_code, problems)
-        verdict, reason = run_verdict(session, problems)
+        verdict, reason = with_history(session, *run_verdict(session, problems))
         return _close(session, verdict, reason, exit_code(verdict), problems)
 
 

@@ -5,6 +5,7 @@ from prefect.cache_policies import NO_CACHE
 
 from shakedown.reports import write_report
 from shakedown.session import current
+from shakedown.session.history import note_artifacts
 from tasks.artifacts import publish_report
 
 __all__ = ["render_report"]
@@ -15,5 +16,6 @@ def render_report(run_id: str) -> str:
     """Render the report from the database, and keep it as artifacts; the report's path."""
     session = current(run_id)
     path = write_report(session.results, run_id, session.report_dir())
+    note_artifacts(session, path.parent)
     publish_report(session, path)
     return str(path)

@@ -11,6 +11,8 @@ comeback      the recovery stage: comparison, ledgers, leftovers
 endurance     what repetitions say
 doctor        what this machine can and cannot do
 judging       stages and runs: from results to verdicts
+fingerprint   what a run is measured on
+history       a run beside the runs before it
 ============  ====================================================================
 """
 

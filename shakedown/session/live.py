@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import secrets
 import shlex
 import socket
@@ -28,7 +27,9 @@ from shakedown.records.observation import Event, ProbeResult, Sample
 from shakedown.records.suites import SuiteResult
 from shakedown.results import Results, Store
 from shakedown.results.tables import RunRow
+from shakedown.results.workload import machine_digest, workload_digest
 from shakedown.services import System
+from shakedown.session.fingerprint import environment_of, git_state, image_digests
 from shakedown.session.progress import Progress, tell
 from shakedown.session.registry import register, unregister
 from shakedown.verdict import Verdict
@@ -49,6 +50,7 @@ class RunOptions:
 
     Attributes:
         root: the folder for results (`.shakedown`).
+        build: what is tested, as the user calls it: runs of one build are compared with those of another.
     """
 
     plan: Path
@@ -56,6 +58,7 @@ class RunOptions:
     overrides: tuple[str, ...] = ()
     root: Path = Path(".shakedown")
     seed: int | None = None
+    build: str = ""
 
     def command(self) -> str:
         """The command line that repeats the run."""
@@ -64,6 +67,8 @@ class RunOptions:
             parts += ["--profile", self.profile]
         for override in self.overrides:
             parts += ["--set", override]
+        if self.build:
+            parts += ["--build", self.build]
         return shlex.join(parts)
 
 
@@ -151,17 +156,17 @@ class Session:
         return session
 
     def _row(self) -> RunRow:
-        loaded = self.loaded
+        loaded, environment = self.loaded, environment_of()
+        commit, dirty = git_state(loaded.base)
         return RunRow(
             id=self.run_id, plan=loaded.plan.name, plan_path=str(loaded.path), plan_digest=loaded.digest,
             plan_json=loaded.resolved, profile=loaded.profile, overrides=json.dumps(loaded.overrides),
             command=loaded.redactor.redact(self.options.command()), started=self.clock.wall, status="running",
             host=socket.gethostname(), pid=self.journal.owner.pid, pid_created=self.journal.owner.created,
             version=shakedown.__version__, seed=self.seed, planned=sum(planned_durations(loaded.plan).values()),
-            environment=json.dumps(
-                {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}",
-                 "machine": platform.machine(), "cores": str(os.cpu_count()), "host": socket.gethostname()}
-            ),
+            environment=json.dumps(environment), machine=machine_digest(environment), build=self.options.build,
+            workload=workload_digest(loaded.resolved), git_commit=commit, git_dirty=dirty, kernel=environment["kernel"],
+            cpu=environment["cpu"], cores=os.cpu_count(), memory=int(environment["memory"]), python=environment["python"],
         )  # fmt: skip
 
     def start_system(self) -> None:
@@ -173,7 +178,11 @@ class Session:
         self.say("service", "", "starting the services")
         self.system.start(self.stop)
         handles = self.system.handles
-        self.store.add_services(self.run_id, ((name, handle.kind, handle.image) for name, handle in handles.items()))
+        digests, engine = image_digests(self.system.client, {name: handle.image for name, handle in handles.items()})
+        self.store.add_services(
+            self.run_id, ((name, handle.kind, handle.image) for name, handle in handles.items()), digests
+        )
+        self.store.add_engine(self.run_id, engine)
         self.observer = Observer(
             self.system,
             self.clock,
