@@ -5,12 +5,13 @@ Under `stages.faults`: `core`, `calls`, `breakers`. In an experiment's `expect`:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from shakedown.plan.base import PlanModel
+from shakedown.plan.faults import FaultModel
 from shakedown.plan.services import VendorService
 from shakedown.plan.stubs import ARRIVALS
 from shakedown.plan.values import Duration, Name, Share
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BehaviourExpect", "BehaviourStage", "BreakerExpect", "BreakerSource", "CallSource", "Core", "HerdExpect",
-    "call_sources", "scraped_series", "split_series",
+    "call_sources", "scraped_series", "split_series", "victims_of",
 ]  # fmt: skip
 
 _SERIES = re.compile(
@@ -211,3 +212,15 @@ def scraped_series(plan: "Plan", service: str) -> frozenset[str]:
     return frozenset(
         series for name, series in map(split_series, _series_of(plan)) if name == service and series not in own
     )
+
+
+def victims_of(plan: "Plan", faults: Iterable[FaultModel]) -> frozenset[str] | None:
+    """The services that faults act on; None when one of them does not say (a script, the whole machine)."""
+    found: set[str] = set()
+    for fault in faults:
+        named = {claim.partition(":")[0] for claim in fault.claims()} | {str(getattr(fault, "target", ""))}
+        known = named & set(plan.services)
+        if not known:
+            return None
+        found |= known
+    return frozenset(found)

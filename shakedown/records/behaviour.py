@@ -103,7 +103,7 @@ class BreakerSeen:
         told: the transitions by the caller's own metrics, as (instant, state); empty where there are none.
         opened_at: when it opened, by its metrics if there are any, else by the calls; None: it did not.
         closed_at: when it closed again.
-        probes: calls that went through while it was open; None when calls were not counted.
+        probes: calls that went through while it was open, at least; None when calls were not counted.
         open_share: calls while it was open, as a share of those that were due; None when calls were not counted.
         late_share: calls in the second half of the fault, as a share of those that were due.
         unknown: what cannot be said, and why.

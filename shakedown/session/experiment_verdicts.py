@@ -112,10 +112,10 @@ class _Judge:
         undecided = self._undecided(record, recovery)
         if undecided is not None or recovery is None or self.load is None:
             return *(undecided or (Verdict.ERROR, "nothing was measured")), recovery
-        parts = [self._judge_recovery(record, experiment, recovery)]
+        behaved = behaviour.judge(self.session, record, recovery, self.load, self.bench)
+        parts = [self._judge_recovery(record, experiment, recovery, behaved.not_recovered)]
         parts += self._judge_health(record, experiment, recovery)
         parts += self._judge_expectations(record, experiment, recovery)
-        behaved = behaviour.judge(self.session, record, recovery, self.load, self.bench)
         for finding in behaved.findings:
             self.session.find("faults", finding)
         parts += behaved.parts
@@ -146,16 +146,26 @@ class _Judge:
         return None
 
     def _judge_recovery(
-        self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement
+        self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement, known: Finding | None
     ) -> tuple[Verdict, str]:
+        """Args: known: what its behaviour tells of why it did not come back."""
         took = recovery.recovered_after
         if took is not None and took <= experiment.recover_within:
             return Verdict.PASSED, f"recovered {format_duration(took)} after the revert"
         client = self._client()
         since = (record.watched_until or 0.0) - 2.0
         errors = error_words(self.load, since) if self.load else []
-        finding = causes.late_recovery(self.bench, record, experiment.recover_within, client) or not_recovered(
-            record, recovery, experiment.recover_within, client=client, unhealthy=self._unhealthy(record), errors=errors
+        finding = (
+            causes.late_recovery(self.bench, record, experiment.recover_within, client)
+            or known
+            or not_recovered(
+                record,
+                recovery,
+                experiment.recover_within,
+                client=client,
+                unhealthy=self._unhealthy(record),
+                errors=errors,
+            )
         )
         self.session.find("faults", finding)
         return Verdict.FAILED, finding.title

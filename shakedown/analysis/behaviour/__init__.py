@@ -1,6 +1,7 @@
 """How a system behaves while it is disturbed: pure judgements over what was measured, one question each.
 
 ===========  ======================================================================================
+whole        all of them, asked of one experiment
 served       what was served in full, degraded, or not; whether core functions kept working
 waits        how long clients waited
 counters     a sampled counter, read as calls; what was not sampled is not zero

@@ -92,10 +92,11 @@ def breaker_seen(
         closed_at = _closed(counter.rates(end, until), due)
     probes = share = None
     if opened_at is not None:
-        since = max(opened_at, opened or opened_at)
-        found = counter.between(since, end)
-        probes = found.calls if found is not None else None
-        share = _share(counter, since, end, due)
+        # Whole steps alone: in the one in which it opened, and in that of the revert, other calls were made as well.
+        inside = [rate for rate in rates if rate.start >= max(opened_at, opened or 0.0) and rate.end <= end]
+        probes = sum(rate.calls for rate in inside[1:]) if inside[1:] else None
+        seconds = sum(rate.end - rate.start for rate in inside[1:])
+        share = probes / (due * seconds) if probes is not None else None
     return BreakerSeen(
         dependency, by_metrics, opened_at, closed_at, probes, share, late, "" if late is not None else "too few samples"
     )
@@ -167,10 +168,10 @@ def judge_breaker(
     if late > opens_within + resolution:
         words = f"{name} opened after {format_duration(late)}, {format_duration(opens_within)} allowed"
         return BreakerJudged(Verdict.FAILED, words)
-    if not seen.told and seen.probes is not None and seen.probes < 1 and end - seen.opened_at < 10.0:
+    if not seen.told and (seen.probes or 0.0) < 1 and end - seen.opened_at < 10.0:
         words = f"{name}: no calls at all, and not one probe, for {format_duration(end - seen.opened_at)}: callers may hang as well"
         return BreakerJudged(Verdict.INCONCLUSIVE, f"{words}; hold the fault for longer, or give `breakers` its state")
-    if not seen.told and seen.probes is not None and seen.probes < 1:
+    if not seen.told and (seen.probes or 0.0) < 1:
         words = f"{name}: calls ended, but not one probe was seen: callers hang rather than have a breaker"
         return BreakerJudged(Verdict.INCONCLUSIVE, words)
     watched = phases.after[1] - end

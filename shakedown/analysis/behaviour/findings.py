@@ -70,7 +70,10 @@ def fallen_with_reason(name: str, victims: Sequence[str], found: Sequence[Fall])
     )  # fmt: skip
 
 
-def no_timeout(name: str, waits: Sequence[Wait], limit: float, client: str, victims: Sequence[str]) -> Finding:
+def no_timeout(
+    name: str, waits: Sequence[Wait], limit: float, client: str, victims: Sequence[str],
+    severity: Severity = Severity.FAILURE,
+) -> Finding:  # fmt: skip
     """Clients waited longer than they ever should."""
     worst = waits[0]
     least = "at least " if worst.outcome == "timed_out" else ""
@@ -85,19 +88,19 @@ def no_timeout(name: str, waits: Sequence[Wait], limit: float, client: str, vict
             f"give each call to {_names(victims)} a time-out well below {format_duration(limit)}, connecting included"
         )
     return Finding(
-        Severity.FAILURE,
+        severity,
         f"{name}: clients waited up to {least}{format_duration(worst.seconds)}, {format_duration(limit)} allowed",
         cause, tuple(_wait(wait) for wait in waits[:SHOWN]), advice, name,
     )  # fmt: skip
 
 
-def storm(name: str, seen: CallsSeen, limit: float, *, asked: bool) -> Finding:
+def storm(name: str, seen: CallsSeen, phase: str, limit: float, *, asked: bool) -> Finding:
     """Calls were repeated beyond measure."""
-    during = max(seen.during_times or 0.0, seen.after_times or 0.0)
-    when = "while the fault held" if during == seen.during_times else "after the fault was gone"
+    times = (seen.during_times if phase == "during" else seen.after_times) or 0.0
+    when = "while the fault held" if phase == "during" else "after the fault was gone"
     return Finding(
         Severity.FAILURE if asked else Severity.NOTE,
-        f"{name}: {seen.dependency} got {during:.3g} times its usual calls per request {when}, {limit:g} times allowed",
+        f"{name}: {seen.dependency} got {times:.3g} times its usual calls per request {when}, {limit:g} times allowed",
         f"calls to {seen.dependency} that fail are made again at once, by everybody, without a budget (retry storm)",
         tuple(_phases(seen)),
         "few retries, each later than the one before and at random; a budget for all of them; a circuit breaker",
