@@ -6,6 +6,8 @@ From 40 cycles on (`ENOUGH`), growth is *sustained* when all of this holds:
   (`analysis.trend`), by more than `EVIDENCE`;
 * the trend's growth over the window is at least 2 % of the median, and at least one unit;
 * the last quarter's median lies above the first quarter's by half of that growth or more: it is there to be seen;
+* it goes on: the second half alone rises by a quarter or more of what the trend gives it. A heap takes memory in jumps
+  that get rarer, gives none back, and is flat at last: no shape of those above, and no leak;
 * the lowest value of the last third lies above that of the first third, warm-up left out: a saw-tooth that falls back
   to where it was keeps nothing.
 
@@ -34,6 +36,7 @@ MIN_CYCLES = 5
 ENOUGH = 40
 EVIDENCE = 6.0
 LEAST_SHARE, LEAST_UNITS = 0.02, 1.0
+GOES_ON = 0.25
 DEFAULT_LIMIT = 0.25  # what few cycles must stay below, and what is gross growth
 WARM_UP_SHARE = 0.25
 CONFIDENCE = 0.95
@@ -126,8 +129,14 @@ def _sustained(y: np.ndarray, trend: Trend, unit: float) -> bool:
         trend.evidence > EVIDENCE
         and trend.growth >= max(LEAST_SHARE * abs(float(np.median(y))), unit)
         and float(np.median(y[-quarter:]) - np.median(y[:quarter])) >= trend.growth / 2
+        and _goes_on(y, trend)
         and float(settled[-block:].min()) > float(settled[:block].min())
     )
+
+
+def _goes_on(y: np.ndarray, trend: Trend) -> bool:
+    half = y[len(y) // 2 :]
+    return _slope(half) * (len(half) - 1) >= GOES_ON * trend.growth / 2
 
 
 def _needed(trend: Trend, n: int) -> int:

@@ -25,6 +25,14 @@ def saw_tooth(rng: np.random.Generator, n: int) -> np.ndarray:
     return 5 * ((np.arange(n) + rng.integers(7)) % 7) / 7
 
 
+def high_water(rng: np.random.Generator, n: int, jumps: int = 20) -> np.ndarray:
+    """A heap: some per cent in all, in jumps that get rarer, as what was given back is used again; it never falls."""
+    at = rng.exponential(n / 6, jumps)
+    sizes = rng.exponential(1.0, jumps)
+    sizes *= rng.uniform(3, 8) / sizes.sum()
+    return (sizes[:, None] * (np.arange(n)[None, :] >= at[:, None])).sum(axis=0)
+
+
 def leak(n: int) -> np.ndarray:
     """0.1 % of 100 per cycle."""
     return 0.1 * np.arange(n)
@@ -38,6 +46,7 @@ CLEAN: dict[str, Generator] = {
     "warm-up of 20 %, wandering 0.5 %": lambda rng, n: 100 + warm_up(rng, n) + wandering(rng, n, 0.8, 0.5),
     "one step of 10 %": lambda rng, n: 100 + 10 * (np.arange(n) >= rng.integers(5, n - 5)) + rng.normal(0, 1, n),
     "saw-tooth of 5 %": lambda rng, n: 100 + saw_tooth(rng, n) + rng.normal(0, 0.5, n),
+    "high-water mark of a heap, 3 to 8 %": lambda rng, n: 100 + high_water(rng, n),
     "count, two rises": lambda rng, n: (
         20.0 + (np.arange(n) >= rng.integers(n // 4, n // 2)) + (np.arange(n) >= rng.integers(n // 2, n - 3))
     ),

@@ -50,6 +50,14 @@ def test_a_trend_is_told_apart_from_what_is_beside_it():
     assert found.low < found.growth < found.high < 0.2
 
 
+def test_a_heap_that_is_full_is_no_leak():
+    """Memory of a real service without a leak, in MB: it rises in jumps for half of the time, and is flat from then on."""
+    rising = [27.26, 27.52, 27.56, 27.57, 27.71, 27.71, 27.77, 28.0, 28.0, 28.14, 28.14, 28.17, 28.22, 28.25, 28.27, 28.27,
+              28.27, 28.3, 28.41, 28.84, 28.98]  # fmt: skip
+    values = [1e6 * value for value in [*rising, *[29.06] * 27]]
+    assert judge_growth(values).verdict is GrowthVerdict.STEADY
+
+
 def test_a_step_is_named():
     """A step alone is steady, and the reason says where it is."""
     rng = np.random.default_rng(4)
