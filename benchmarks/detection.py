@@ -1,4 +1,4 @@
-"""Does Shakedown find what is wrong, under its right name, and nothing where nothing is? `make bench-detection`.  # noqa: INP001
+"""Does Shakedown find what is wrong, under its right name, and nothing where nothing is? `make bench-detection`.
 
 Runs the demo system sound and with each of its defects, and prints what was found. A defect is *found* when its run fails, and
 *rightly named* when a finding that fails the run carries the words of `NAMES` in its cause. A sound run that fails is a *false
@@ -22,6 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parent.parent
 COURIER = ROOT / "examples" / "courier"
 SHAKEDOWN = Path(sys.executable).with_name("shakedown")
@@ -31,10 +33,48 @@ LIMIT = 1800.0  # seconds for one run; a run that takes longer is ended and coun
 # Defect -> words of which a cause must carry one. The mistakes themselves: examples/courier/app/courier/defects.py.
 NAMES: dict[str, tuple[str, ...]] = {
     "leak-memory": ("memory leak",),
-    "leak-files": ("open_files leak",),
+    "leak-files": ("regular_files_open leak",),
     "leak-connections": ("database_connections leak",),
+    "blocking-call": ("blocking call",),
+    "cascade": ("cascade",),
+    "duplicate-writes": ("duplicate writes",),
+    "half-commit": ("half transaction", "half commit"),
+    "lose-writes": ("lost writes",),
+    "lost-on-shutdown": ("lost on shutdown",),
+    "lying-health": ("lying health",),
+    "no-breaker": ("no circuit breaker",),
+    "no-reconnect": ("no reconnect",),
+    "no-timeout": ("no time-out",),
+    "poison-message": ("poison message",),
+    "race": ("race",),
+    "retry-storm": ("retry storm",),
+    "slow-recovery": ("slow recovery",),
+    "stale-cache": ("stale cache",),
+    "thundering-herd": ("thundering herd",),
+    "unbounded-queue": ("unbounded queue",),
 }
 LEAKS = ("leak-memory", "leak-files", "leak-connections")
+
+# Defect -> the experiments of detection.yaml without which it cannot show; `--short` leaves the others out.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "blocking-call": ("chat slow",),
+    "cascade": ("database frozen",),
+    "duplicate-writes": ("worker stopped",),
+    "half-commit": ("database frozen",),
+    "lose-writes": ("redis killed",),
+    "lost-on-shutdown": ("worker stopped",),
+    "lying-health": ("redis killed",),
+    "no-breaker": ("model fails",),
+    "no-reconnect": ("redis killed",),
+    "no-timeout": ("database frozen", "model frozen"),
+    "poison-message": ("worker stopped",),
+    "race": ("worker stopped",),
+    "retry-storm": ("model fails",),
+    "slow-recovery": ("redis killed", "worker stopped"),  # the second only waits for the first to be over
+    "stale-cache": ("worker stopped",),
+    "thundering-herd": ("chat fails",),
+    "unbounded-queue": ("worker frozen",),
+}
 
 
 @dataclass(frozen=True)
@@ -75,15 +115,25 @@ def right_name(defect: str, said: Said) -> str | None:
     )
 
 
-def command_of(job: Job, folder: Path) -> list[str]:
-    """The command line of a run."""
-    plan, profile = (
-        (COURIER / "plan.yaml", ["--profile", "leaks"]) if job.part == "leaks" else (COURIER / "detection.yaml", [])
-    )
-    return [str(SHAKEDOWN), "run", str(plan), *profile, "--root", str(folder)]
+def command_of(job: Job, folder: Path, *, short: bool = False) -> list[str]:
+    """The command line of a run.
+
+    Args:
+        short: only the experiments that the defect needs.
+    """
+    command = [str(SHAKEDOWN), "run", "--root", str(folder)]
+    if job.part == "leaks":
+        return [*command, str(COURIER / "plan.yaml"), "--profile", "leaks", "--set", "sample_every=5"]
+    plan = COURIER / "detection.yaml"
+    if short and job.defect in NEEDS:
+        experiments = yaml.safe_load(plan.read_text(encoding="utf-8"))["stages"]["faults"]["experiments"]
+        known = {experiment["name"]: experiment for experiment in experiments}
+        chosen = [known[name] for name in NEEDS[job.defect]]
+        command += ["--set", f"stages.faults.experiments={json.dumps(chosen)}"]
+    return [*command, str(plan)]
 
 
-def run(job: Job, keep: Path) -> Said:
+def run(job: Job, keep: Path, *, short: bool = False) -> Said:
     """Run it, unless its result is there already, and read what it said."""
     folder = keep / job.name
     if not _summary_of(folder):
@@ -95,7 +145,11 @@ def run(job: Job, keep: Path) -> Said:
         }
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(
-                command_of(job, folder), env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command_of(job, folder, short=short),
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
             try:
                 process.wait(LIMIT)
@@ -179,6 +233,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="leaks, plan, sound, names of defects; joined by commas")
     parser.add_argument("--at-once", type=int, default=1, help="runs side by side")
     parser.add_argument("--keep", type=Path, help="where the runs stay; those that are there are not run again")
+    parser.add_argument("--short", action="store_true", help="of the plan only the experiments that a defect needs")
     options = parser.parse_args()
     only = [name for name in options.only.split(",") if name]
     if unknown := sorted(set(only) - {"leaks", "plan", SOUND, *NAMES}):
@@ -187,7 +242,7 @@ def main() -> None:
         keep = (options.keep or Path(folder)).resolve()
         jobs = jobs_of(only, options.runs, options.sound)
         with ThreadPoolExecutor(options.at_once) as pool:
-            answers = list(pool.map(lambda job: run(job, keep), jobs))
+            answers = list(pool.map(lambda job: run(job, keep, short=options.short), jobs))
         sys.stdout.write("\n".join(table(jobs, answers)) + "\n")
 
 

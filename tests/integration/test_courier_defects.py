@@ -134,9 +134,9 @@ class Courier:
 
 # ------------------------------------------------------------------------------------------------------------- probes
 def leaked_files(courier: Courier) -> float:
-    before = courier.metric("api", "open_files")
+    before = courier.metric("api", "regular_files_open")
     courier.send(250, 100)
-    return courier.metric("api", "open_files") - before
+    return courier.metric("api", "regular_files_open") - before
 
 
 def leaked_connections(courier: Courier) -> float:

@@ -61,7 +61,7 @@ def process_figures() -> dict[str, float]:
         "process_resident_memory_bytes": float(pages * os.sysconf("SC_PAGE_SIZE")),
         "process_open_fds": float(kinds.total()),
         "open_sockets": float(kinds["socket"]),
-        "open_files": float(sum(count for kind, count in kinds.items() if kind.startswith("/"))),
+        "regular_files_open": float(sum(count for kind, count in kinds.items() if kind.startswith("/"))),
     }
 
 
