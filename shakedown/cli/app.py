@@ -62,6 +62,11 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be done, and how it would be undone.")
     ] = False,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Also write junit.xml to this file.")] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option("--summary", help="Also write summary.md, for the summary of a CI step, to this file."),
+    ] = None,
 ) -> None:
     """Run a plan and print the verdict."""
     if dry_run:
@@ -71,7 +76,10 @@ def run(
         return
     from shakedown.cli.run import run_plan
 
-    run_plan(plan, profile, set_ or [], root, seed, allow_inconclusive=allow_inconclusive, verbose=verbose)
+    copies = {name: path for name, path in (("junit.xml", junit), ("summary.md", summary)) if path is not None}
+    run_plan(
+        plan, profile, set_ or [], root, seed, allow_inconclusive=allow_inconclusive, verbose=verbose, copies=copies
+    )
 
 
 @app.command()
@@ -100,11 +108,14 @@ def report(
     json: Annotated[
         bool, typer.Option("--json", help="Print summary.json instead; writes files only with --out.")
     ] = False,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Print the report itself, for reading; writes files only with --out.")
+    ] = False,
 ) -> None:
     """Render a run's report again, from the database, and print where it is. Ends with 0 whatever the run's verdict."""
     from shakedown.cli.show import render
 
-    render(run, root, out, as_json=json)
+    render(run, root, out, as_json=json, in_terminal=terminal)
 
 
 @app.command()
@@ -157,6 +168,10 @@ def watch(
     prometheus: Annotated[
         list[str] | None, typer.Option(help="'http://127.0.0.1:8000/metrics queue_depth,jobs_total'. May be repeated.")
     ] = None,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option(help="'backlog={redis: LLEN jobs, url: redis://127.0.0.1:6379}', as in a plan. May be repeated."),
+    ] = None,
     every: Annotated[str, typer.Option(help="From look to look.")] = "1s",
     for_: Annotated[str | None, typer.Option("--for", help="How long; by default until Ctrl-C.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each look, also on a terminal.")] = False,
@@ -164,15 +179,19 @@ def watch(
     """Sample a running system as a run would, live; it is only looked at."""
     from shakedown.cli.watch import watch_system
 
-    watch_system(container or [], pid or [], prometheus or [], every=every, limit=for_, as_json=as_json)
+    watch_system(container or [], pid or [], prometheus or [], probe or [], every=every, limit=for_, as_json=as_json)
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Of summary.json instead, for programs that read it.")
+    ] = False,
+) -> None:
     """Print the JSON Schema of plans, for editors."""
     from shakedown.cli.show import print_schema
 
-    print_schema()
+    print_schema(of_summary=summary)
 
 
 @app.command()

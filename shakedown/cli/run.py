@@ -1,9 +1,11 @@
 """`shakedown run`: the pipeline with live progress, and its verdict at the end."""
 
 import os
+import shutil
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.live import Live
@@ -11,7 +13,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from shakedown.cli.console import err, out, paint
-from shakedown.errors import ExitCode, ShakedownError
+from shakedown.errors import ExitCode, ReportError, ShakedownError, UsageError
 from shakedown.session.progress import Progress, listen
 
 __all__ = ["run_plan"]
@@ -66,10 +68,22 @@ class _Teller:
 
 def run_plan(
     plan: Path, profile: str | None, overrides: list[str], root: Path, seed: int | None, *, allow_inconclusive: bool,
-    verbose: bool,
+    verbose: bool, copies: Mapping[str, Path],
 ) -> None:  # fmt: skip
-    """Run a plan; ends the process with its exit code."""
+    """Run a plan; ends the process with its exit code.
+
+    Args:
+        copies: files of the report by name, and where they are to be as well.
+
+    Raises:
+        ReportError: a copy cannot be written.
+        UsageError: a copy's folder is not there.
+    """
     from shakedown.plan import load_plan, planned_durations
+
+    for path in copies.values():
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}", hint="make it before the run")
 
     loaded = load_plan(plan, profile=profile, overrides=overrides, environ=os.environ)
     planned = sum(planned_durations(loaded.plan).values())
@@ -95,6 +109,7 @@ def run_plan(
         else:
             summary = _call(pipeline, RunSummary, plan, profile, overrides, root, seed)
     _conclude(summary, time.monotonic() - begun, planned)
+    _copy(summary.report, copies)  # type: ignore[attr-defined]
     code = int(summary.exit_code)  # type: ignore[attr-defined]
     if allow_inconclusive and code == ExitCode.INCONCLUSIVE:
         code = int(ExitCode.PASSED)
@@ -136,6 +151,18 @@ def _conclude(summary: object, seconds: float, planned: float) -> None:
         out.print(f"  {escape(line)}")
     if summary.report:  # type: ignore[attr-defined]
         out.print(f"report: {escape(_short(summary.report))}")  # type: ignore[attr-defined]
+
+
+def _copy(report: str | None, copies: Mapping[str, Path]) -> None:
+    if report is None:
+        return
+    for name, path in copies.items():
+        try:
+            shutil.copyfile(Path(report).with_name(name), path)
+        except OSError as error:
+            raise ReportError(
+                f"{path} cannot be written: {error.strerror or error}", hint=f"it is in {Path(report).parent}"
+            ) from error
 
 
 def _short(path: str) -> str:

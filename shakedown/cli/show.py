@@ -87,25 +87,33 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"
 
 
-def render(run: str, root: Path, folder: Path | None, *, as_json: bool) -> None:
-    """Render a run's report again, or print its summary.
+def render(run: str, root: Path, folder: Path | None, *, as_json: bool, in_terminal: bool) -> None:
+    """Render a run's report again, or print its summary, or the report itself.
 
     Raises:
         ReportError: it cannot be written.
         StoreError: the results cannot be read.
-        UsageError: there is no such run.
+        UsageError: there is no such run, or it is to be printed in two ways.
     """
-    from shakedown.reports import reading, summary_text, write_report
+    from shakedown.reports import markdown_text, reading, summary_text, write_report
+
+    if as_json and in_terminal:
+        raise UsageError("--json and --terminal both say what is printed", hint="take one of them")
 
     results = _results(root)
     if results is None:
         raise UsageError(f"{NO_RUN} in {root}", hint=HOW_TO_RUN)
     with reading(f"the run {run!r}"):
         info = results.run(run)
-    if folder is not None or not as_json:
+    printed = as_json or in_terminal
+    if folder is not None or not printed:
         path = write_report(results, info.id, folder or root / "runs" / info.id / "report")
-        if not as_json:
+        if not printed:
             out.print(escape(str(path)))
+    if in_terminal:
+        from rich.markdown import Markdown
+
+        out.print(Markdown(markdown_text(results, info.id), hyperlinks=False), emoji=False, soft_wrap=False)
     if as_json:
         sys.stdout.write(summary_text(results, info.id))
 
@@ -127,6 +135,8 @@ def _results(root: Path) -> "Results | None":
     return Results(Store.open(root).engine)
 
 
-def print_schema() -> None:
-    """The JSON Schema of plans."""
-    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+def print_schema(*, of_summary: bool) -> None:
+    """The JSON Schema of plans, or of summary.json."""
+    from shakedown.reports import summary_schema
+
+    sys.stdout.write(json.dumps(summary_schema() if of_summary else json_schema(), indent=2) + "\n")

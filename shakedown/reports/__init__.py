@@ -20,9 +20,10 @@ whole     files that are there whole or not at all
 ========  =====================================================================
 """
 
+from shakedown.reports.markdown import markdown_text
 from shakedown.reports.model import reading
 from shakedown.reports.reasons import tidy
-from shakedown.reports.summary import summary_text
+from shakedown.reports.summary import summary_schema, summary_text
 from shakedown.reports.writer import write_report
 
-__all__ = ["reading", "summary_text", "tidy", "write_report"]
+__all__ = ["markdown_text", "reading", "summary_schema", "summary_text", "tidy", "write_report"]

@@ -8,13 +8,14 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from shakedown.records.judgement import Severity
 from shakedown.reports import amounts, brief, tables, text
-from shakedown.reports.model import Report
+from shakedown.reports.model import Report, collect
 from shakedown.reports.reasons import run_reasons, stage_reasons, tidy
 from shakedown.reports.untested import untested
+from shakedown.results import Results
 from shakedown.units import format_size
 from shakedown.verdict import Verdict
 
-__all__ = ["render_brief", "render_markdown"]
+__all__ = ["markdown_text", "render_brief", "render_markdown"]
 
 BRIEF = 8  # reasons and thresholds that a summary lists
 
@@ -33,6 +34,16 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
         loads=tables.load_lines(report), suites=tables.suite_lines(report), cycles=tables.cycle_table(report),
         untested=untested(report), error_windows=lambda error: tables.error_windows(report, error),
     )  # fmt: skip
+
+
+def markdown_text(results: Results, run: str) -> str:
+    """A run's report as Markdown without charts, without writing any file.
+
+    Raises:
+        StoreError: the results cannot be read.
+        UsageError: there is no such run.
+    """
+    return render_markdown(collect(results, run), {})
 
 
 def render_brief(report: Report) -> str:

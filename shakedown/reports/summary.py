@@ -1,5 +1,7 @@
 """summary.json: the run for programs. Its schema is versioned; fields are added, never changed."""
 
+from typing import Any
+
 from pydantic import BaseModel
 
 from shakedown.records.judgement import Severity
@@ -9,7 +11,7 @@ from shakedown.reports.untested import untested
 from shakedown.results import Results
 from shakedown.verdict import Verdict
 
-__all__ = ["Summary", "summarise", "summary_json", "summary_text"]
+__all__ = ["Summary", "summarise", "summary_json", "summary_schema", "summary_text"]
 
 SCHEMA = 1
 
@@ -177,6 +179,14 @@ def summarise(report: Report) -> Summary:
 def summary_json(report: Report) -> str:
     """The summary as the text of summary.json."""
     return summarise(report).model_dump_json(indent=2) + "\n"
+
+
+def summary_schema() -> dict[str, Any]:
+    """The JSON Schema of summary.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Summary.model_json_schema(mode="serialization"),
+    }
 
 
 def summary_text(results: Results, run: str) -> str:

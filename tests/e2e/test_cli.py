@@ -51,7 +51,9 @@ def test_mistakes_end_with_2_and_without_a_traceback(tmp_path):
         ("run", "plan.yaml"),
         ("validate", "none.yaml"),
         ("report", "nope"),
+        ("report", "--json", "--terminal"),
         ("run",),
+        ("run", "plan.yaml", "--junit", "no/such/folder.xml"),
     ):
         done = shakedown(*arguments, cwd=tmp_path)
         assert done.returncode == 2, (arguments, done)
@@ -88,9 +90,19 @@ def plan(tmp_path: Path, status: int = 200) -> None:
 def test_a_small_run_passes(tmp_path):
     """A plan without containers runs to its verdict; report and summary say the same; the run can be shown again."""
     plan(tmp_path)
-    done = shakedown("run", "plan.yaml", cwd=tmp_path)
+    done = shakedown("run", "plan.yaml", "--junit", "out.xml", "--summary", "out.md", cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stdout.startswith("✓ passed")
+    folder = next((tmp_path / ".shakedown" / "runs").iterdir()) / "report"
+    assert (tmp_path / "out.xml").read_bytes() == (folder / "junit.xml").read_bytes()
+    assert (tmp_path / "out.md").read_text().startswith("## tiny: ✓ passed")
+    assert {file.name for file in folder.iterdir()} >= {
+        "report.md",
+        "report.html",
+        "summary.md",
+        "summary.json",
+        "junit.xml",
+    }
     summary = json.loads(shakedown("report", "last", "--json", cwd=tmp_path).stdout)
     assert (summary["verdict"], summary["status"], summary["exit_code"]) == ("passed", "finished", 0)
     assert [stage["verdict"] for stage in summary["stages"]] == ["passed", "passed", "skipped", "skipped", "skipped"]

@@ -118,6 +118,17 @@ def test_unknown_and_ambiguous_runs(store):
     assert json.loads(shakedown("report", "run-pas", "--root", store, "--json").stdout)["run"] == "run-passed"
 
 
+def test_the_report_can_be_read_in_the_terminal(store):
+    """`--terminal` prints the report's text, laid out for the width there is, and writes nothing."""
+    done = shakedown("report", "run-failed", "--root", store, "--terminal")
+    assert done.returncode == 0
+    assert "✗ failed" in done.stdout.splitlines()[0]
+    assert "The system does not hold." in done.stdout
+    assert "|---" not in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    assert not (store / "runs" / "run-failed" / "report").exists()
+
+
 def test_a_run_that_goes_on_and_one_that_was_killed(copy):
     """Both are rendered as far as they got, neither with a verdict; `report` ends with 0."""
     for name, words in (

@@ -1,11 +1,14 @@
 """Reports of every kind of run, compared with files that a person has read."""
 
+import json
+
+import jsonschema
 import pytest
 
 from shakedown.reports.junit import render_junit
 from shakedown.reports.markdown import render_brief, render_markdown
 from shakedown.reports.model import collect
-from shakedown.reports.summary import summary_json
+from shakedown.reports.summary import summary_json, summary_schema
 from tests.unit.reports.scenes import SCENES
 
 CHARTS = {"latency": "latency.svg", "memory": "memory.svg", "health": "health.svg"}
@@ -20,7 +23,9 @@ def test_report_md(results, golden, scene):
 @pytest.mark.parametrize("scene", SCENES)
 def test_summary_json(results, golden, scene):
     """The summary of a stored run is the golden one, byte for byte."""
-    golden(f"{scene}.json", summary_json(collect(results, scene)))
+    text = summary_json(collect(results, scene))
+    golden(f"{scene}.json", text)
+    jsonschema.validate(json.loads(text), summary_schema())
 
 
 @pytest.mark.parametrize("scene", SCENES)
