@@ -14,7 +14,15 @@ from scipy.stats import beta, binomtest, fisher_exact
 
 from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
 
-__all__ = ["SharedFailure", "TestRecord", "merge_tests", "runs_needed", "shared_failures", "upper_bound"]
+__all__ = [
+    "SharedFailure",
+    "TestRecord",
+    "fewest_runs",
+    "merge_tests",
+    "runs_needed",
+    "shared_failures",
+    "upper_bound",
+]
 
 CONFIDENCE = 0.95
 CHANCE = 0.05  # what is less probable than this by chance is no chance
@@ -30,6 +38,7 @@ class TestRecord:
         failures: how often it failed, in whatever way; `ways` says in which.
         bound: with 95 % confidence it fails less often than this (Clopper and Pearson, one-sided).
         low, high: Wilson's 95 % interval of its failure rate, for show.
+        processes: in so many of them it ran; runs within one process (`count`) share its order, seeds and fixtures.
         kind: `none observed`, `flaky`, `broken`, `order-dependent` or `load-dependent`; never `stable`, which no number
             of runs shows.
         why: on what that kind rests, in words; empty where the count says it all.
@@ -50,6 +59,7 @@ class TestRecord:
     ways: tuple[tuple[str, int], ...] = ()
     first: TestOutcome | None = None
     first_in: SuiteResult | None = field(default=None, compare=False)
+    processes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,30 @@ def upper_bound(failures: int, runs: int, confidence: float = CONFIDENCE) -> flo
 def runs_needed(rate: float, confidence: float = CONFIDENCE) -> int:
     """How many runs without a failure bound a failure rate below `rate`: the least n with (1 − rate)ⁿ ≤ 1 − confidence."""
     return math.ceil(math.log(1 - confidence) / math.log(1 - rate))
+
+
+def fewest_runs(results: Sequence[SuiteResult], enough: int = 0) -> int:
+    """How often the test that ran least often ran; a skipped test does not count.
+
+    When this reaches `runs_needed(rate)`, every test that never failed fails less often than `rate`. It looks at the
+    number of runs alone, and not at how many failed: stopping at the first moment at which a rate with failures in it
+    looks small enough would be right less often than the bound says.
+
+    Args:
+        enough: as soon as it is plain that there are fewer, 0 is the answer.
+    """
+    if not results:
+        return 0
+    most_each = max(Counter(outcome.test for outcome in results[-1].outcomes).values(), default=1)
+    if len(results) * most_each < enough:
+        return 0
+    runs = Counter(
+        (result.suite, outcome.test)
+        for result in results
+        for outcome in result.outcomes
+        if outcome.status is not TestStatus.SKIPPED
+    )
+    return min(runs.values(), default=0)
 
 
 @dataclass(slots=True)
@@ -107,7 +141,7 @@ def _record(suite: str, test: str, runs: list[_Seen]) -> TestRecord:
     return TestRecord(
         suite, test, len(runs), len(bad), max(one.outcome.duration for one in runs), upper_bound(len(bad), len(runs)),
         float(interval.low), float(interval.high), kind, why, tuple(ways.most_common()),
-        bad[0].outcome if bad else None, bad[0].execution if bad else None,
+        bad[0].outcome if bad else None, bad[0].execution if bad else None, len({id(one.execution) for one in runs}),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -247,6 +248,21 @@ class Until(PlanModel):
     failures: int | None = Field(default=None, gt=0)  # so many repetitions had a failed test
     duration: Duration | None = Field(default=None, gt=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_words(cls, value: object) -> object:
+        """`flake_rate < 1% or duration >= 2h`: the same in words."""
+        if not isinstance(value, str):
+            return value
+        found: dict[str, str | int] = {}
+        for part in re.split(r"\s+or\s+", value.strip()):
+            match = re.fullmatch(r"(flake_rate)\s*<=?\s*(\S.*)|(failures|duration)\s*>=?\s*(\S.*)", part)
+            if match is None:
+                raise ValueError(f"`{part}` is none of `flake_rate < SHARE`, `failures >= NUMBER`, `duration >= TIME`")
+            said = str(match[2] or match[4])
+            found[match[1] or match[3]] = int(said) if said.isdecimal() else said
+        return found
+
     @model_validator(mode="after")
     def _something(self) -> Self:
         if self.flake_rate is None and self.failures is None and self.duration is None:
@@ -267,6 +283,10 @@ class EnduranceStage(StageModel):
         Annotated[Leak, BeforeValidator(_as_leak)]
     ] = []  # load.p50, .p95, .p99, or .throughput, which must not fall
     flaky_tests: int = Field(default=0, ge=0)  # most tests that may fail in some repetitions
+    drifting_tests: Annotated[
+        int | None,
+        Field(ge=0, description="most tests that may get slower over repetitions; without it they are noted"),
+    ] = None
     settle: Duration = 1.0  # idle time before each repetition's resources are read
 
     @property

@@ -40,6 +40,13 @@ class Suite(PlanModel):
     count: int = Field(default=1, gt=0, le=10_000)  # times that each test runs within one process
     shuffle: bool = False  # another order in each repetition, from the run's seed
     test_timeout: Duration | None = Field(default=None, gt=0)
+    slow: Annotated[
+        Duration | None,
+        Field(
+            gt=0,
+            description="a test that typically takes longer is named as slow; without it, one far beyond the others",
+        ),
+    ] = None
     timeout: Duration = Field(default=600.0, gt=0)  # of the whole suite
     python: str | None = None  # interpreter; default: the one Shakedown runs under, in a container `python3`
     args: list[str] = []

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["SuiteResult", "TestOutcome", "TestStatus"]
+__all__ = ["CUT_SHORT", "SuiteResult", "TestOutcome", "TestStatus"]
+
+CUT_SHORT = "cut short: "  # so begins the problem of an execution that a test of its own ended, by a crash or a hang
 
 
 class TestStatus(StrEnum):
@@ -48,7 +50,7 @@ class SuiteResult:
     exit_code: int | None  # None: killed (time-out, interrupted)
     outcomes: list[TestOutcome] = field(default_factory=list)
     peak_memory: int = 0  # bytes, of the whole process tree
-    problem: str | None = None  # why it could not be judged: no test ran, collection failed, timed out
+    problem: str | None = None  # why it could not be judged: no test ran, collection failed, a test cut it short
     skipped: str | None = None  # why it was not run at all
     command: str = ""  # repeats it
     order: int | None = None  # the seed of the tests' order, when it was shuffled

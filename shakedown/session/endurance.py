@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 from shakedown.analysis.compare import drifting_figure
 from shakedown.analysis.diagnosis import drifting, failing_tests, growing_series
-from shakedown.analysis.flakes import merge_tests
+from shakedown.analysis.flakes import fewest_runs, runs_needed
 from shakedown.analysis.growth import DEFAULT_LIMIT, Growth, GrowthVerdict, judge_growth
+from shakedown.analysis.suite_findings import drifting_test_findings, unjudged_executions
 from shakedown.plan.model import EnduranceStage, Leak
 from shakedown.records.judgement import Finding, Severity
+from shakedown.records.suites import SuiteResult
 from shakedown.session.live import Session
 from shakedown.units import format_duration, format_share
 from shakedown.verdict import Verdict
@@ -29,10 +31,11 @@ def enough(session: Session, stage: EnduranceStage, elapsed: float, repetition: 
     bad = {result.repetition for result in results if any(outcome.status.bad for outcome in result.outcomes)}
     if until.failures is not None and len(bad) >= until.failures:
         return f"enough: {len(bad)} repetitions had a failed test"
-    if until.flake_rate is not None and results:
-        worst = max((record.bound for record in merge_tests(results)), default=1.0)
-        if worst < until.flake_rate:
-            return f"enough: every test fails less often than {format_share(worst)} (95 %)"
+    if until.flake_rate is not None:
+        needed = runs_needed(until.flake_rate)
+        if (fewest := fewest_runs(results, needed)) >= needed:
+            rate = format_share(until.flake_rate)
+            return f"enough: {fewest} runs of every test: one that never failed fails less often than {rate} (95 %)"
     return None
 
 
@@ -56,7 +59,26 @@ def judge_repetitions(session: Session, stage: EnduranceStage) -> list[tuple[Ver
         session.find("endurance", finding)
     if suites and len(unstable) > stage.flaky_tests:
         parts.append((Verdict.FAILED, f"{len(unstable)} tests failed in some repetition, {stage.flaky_tests} allowed"))
+    for finding in [*unjudged_executions(suites), *_not_bounded(stage, suites)]:
+        session.find("endurance", finding)
+    slower = drifting_test_findings(suites)
+    if stage.drifting_tests is not None and len(slower) > stage.drifting_tests:
+        parts.append((Verdict.FAILED, f"{len(slower)} tests get slower, {stage.drifting_tests} allowed"))
+        slower = drifting_test_findings(suites, fails=True)
+    for finding in slower:
+        session.find("endurance", finding)
     return parts
+
+
+def _not_bounded(stage: EnduranceStage, suites: list[SuiteResult]) -> list[Finding]:
+    """A note that the repetitions ended before the flake rate was bounded as asked."""
+    if stage.until is None or stage.until.flake_rate is None or not suites:
+        return []
+    needed, rate = runs_needed(stage.until.flake_rate), format_share(stage.until.flake_rate)
+    if (fewest := fewest_runs(suites)) >= needed:
+        return []
+    title = f"{rate} of flakes was not bounded: a test ran {fewest} times, {needed} runs are needed"
+    return [Finding(Severity.NOTE, title, "", (), f"repeat {needed} times, or set `count`", "")]
 
 
 def _judge_series(

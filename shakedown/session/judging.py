@@ -6,11 +6,12 @@ from shakedown.analysis.abort import settle_abort
 from shakedown.analysis.diagnosis import failing_tests
 from shakedown.analysis.evidence import Evidence
 from shakedown.analysis.judged import shown
+from shakedown.analysis.suite_findings import slow_test_findings
 from shakedown.analysis.thresholds import judge_all
-from shakedown.plan.model import Use, UseScenario
+from shakedown.plan.model import Use, UseScenario, UseSuite
 from shakedown.plan.thresholds import parse_threshold
 from shakedown.plan.uses import label_of, request_tags
-from shakedown.records.judgement import Severity, ThresholdResult
+from shakedown.records.judgement import Finding, Severity, ThresholdResult
 from shakedown.records.load import LoadDelta, LoadResult, merge_parts
 from shakedown.records.suites import SuiteResult
 from shakedown.session.live import Session, StageOutcome
@@ -167,6 +168,8 @@ def judge_stage(
     for finding in failing_tests(suites):
         if stage != "endurance":  # there, flaky tests are judged over all repetitions
             session.find(stage, finding)
+    for finding in _slow_tests(session, uses, suites):
+        session.find(stage, finding)
     parts = [(result.verdict, _words(result)) for result in results] + list(extra)
     parts += [
         (Verdict.FAILED if finding.severity is Severity.FAILURE else Verdict.INCONCLUSIVE, finding.title)
@@ -176,6 +179,20 @@ def judge_stage(
     verdict = combine(part for part, _ in parts)
     decisive = [words for part, words in parts if part is verdict and part is not Verdict.PASSED]
     return session.end_stage(stage, verdict, "; ".join(dict.fromkeys(decisive)))
+
+
+def _slow_tests(session: Session, uses: Sequence[Use], suites: Sequence[SuiteResult]) -> list[Finding]:
+    """Of each suite that ran in a stage, by its own limits."""
+    plan = session.loaded.plan
+    repeated = plan.stages.endurance.run if plan.stages.endurance is not None else []
+    named = {label_of(use): use.suite for use in (*uses, *repeated) if isinstance(use, UseSuite)}
+    findings = []
+    for label in dict.fromkeys(result.suite for result in suites):
+        suite = plan.suites.get(named.get(label, label))
+        limits = (suite.slow, suite.test_timeout) if suite is not None else (None, None)
+        executions = [result for result in suites if result.suite == label]
+        findings += slow_test_findings(executions, limit=limits[0], timeout=limits[1])
+    return findings
 
 
 def _is_test(title: str) -> bool:

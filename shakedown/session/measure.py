@@ -1,6 +1,7 @@
 """Loads, suites and cycles, measured and stored."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shakedown.errors import LoadError
 from shakedown.load import LoadHandle, LoadSpec, build_spec
@@ -114,7 +115,7 @@ def measure_suite(session: Session, use: UseSuite, stage: str, repetition: int =
             addresses=session.system.inner_environment() if suite.inside else session.system.environment(),
             clock=session.clock, stop=session.stop, seed=session.seed,
         )  # fmt: skip
-    result.command = session.loaded.redactor.redact(result.command)
+    _redact(session, result)
     session.suites.append(result)
     session.store.add_suite(session.run_id, result)
     bad = sum(outcome.status.bad for outcome in result.outcomes)
@@ -126,6 +127,17 @@ def measure_suite(session: Session, use: UseSuite, stage: str, repetition: int =
     session.say("suite", label, words)
     session.check_stop()
     return result
+
+
+def _redact(session: Session, result: SuiteResult) -> None:
+    """A test's message may show what it was given."""
+    redact = session.loaded.redactor.redact
+    result.command = redact(result.command)
+    result.problem = redact(result.problem) if result.problem else result.problem
+    for position, outcome in enumerate(result.outcomes):
+        if outcome.message or outcome.traceback:
+            message, traceback = redact(outcome.message), redact(outcome.traceback)
+            result.outcomes[position] = replace(outcome, message=message, traceback=traceback)
 
 
 def read_cycle(session: Session, repetition: int, settle: float) -> Sequence[Sample]:

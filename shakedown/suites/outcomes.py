@@ -27,8 +27,10 @@ class Told:
     """What is known of one execution.
 
     Attributes:
-        uncollected: what could not even be collected.
+        uncollected: what could not even be collected, with the reason.
         selected: tests that were to run; None when the session never came to its end.
+        planned: the same, said before the first one ran; 0 when it was not.
+        lost: worker processes that ended although there was more to do.
         open: tests that began and of whose end nothing is known, the last one last.
         problem: why what was told cannot be used.
     """
@@ -36,6 +38,8 @@ class Told:
     outcomes: list[TestOutcome] = field(default_factory=list)
     uncollected: list[str] = field(default_factory=list)
     selected: int | None = None
+    planned: int = 0
+    lost: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
     problem: str | None = None
 
@@ -47,9 +51,13 @@ def read_lines(lines: Iterable[str]) -> Told:
     done: list[_Running] = []
     for entry in _entries(lines):
         if "collect" in entry:
-            told.uncollected.append(str(entry["collect"]))
+            told.uncollected.append(_uncollected(entry))
         elif "end" in entry:
             told.selected = int(str(entry["selected"]))
+        elif "selected" in entry:
+            told.planned = int(str(entry["selected"]))
+        elif "lost" in entry:
+            told.lost.append(f"{entry['lost']}: {entry['why']}")
         elif "begin" in entry:
             test = str(entry["begin"])
             if test not in running or running[test].over:
@@ -63,7 +71,15 @@ def read_lines(lines: Iterable[str]) -> Told:
             running[test].take(entry)
     told.outcomes = [one.outcome for one in done if one.outcome is not None]
     told.open = [one.test for one in done if one.outcome is None]
+    told.uncollected = list(dict.fromkeys(told.uncollected))  # every worker process says the same
     return told
+
+
+def _uncollected(entry: dict[str, object]) -> str:
+    """What could not be collected, and the last line of why."""
+    lines = [line for line in str(entry.get("traceback", "")).splitlines() if line.strip()]
+    why = lines[-1].removeprefix("E ").strip()[:MESSAGE] if lines else ""
+    return f"{entry['collect']} ({why})" if why else str(entry["collect"])
 
 
 def _entries(lines: Iterable[str]) -> Iterator[dict[str, object]]:
@@ -73,7 +89,12 @@ def _entries(lines: Iterable[str]) -> Iterator[dict[str, object]]:
         except ValueError:  # torn by a crash
             continue
         if isinstance(entry, dict):
-            yield entry
+            yield {key: _storable(value) if isinstance(value, str) else value for key, value in entry.items()}
+
+
+def _storable(text: str) -> str:
+    """What every database takes: no half of a surrogate pair, no NUL; both may stand in a parameter's name."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
 
 
 class _Running:
@@ -121,7 +142,7 @@ def read_tap(text: str) -> Told:
             note = (found["note"] or "").strip()
             skipped = note.lower().startswith(("skip", "todo"))
             status = TestStatus.SKIPPED if skipped else TestStatus.FAILED if found["not"] else TestStatus.PASSED
-            told.outcomes.append(TestOutcome(name, status, 0.0, note if skipped else ""))
+            told.outcomes.append(TestOutcome(_storable(name), status, 0.0, _storable(note) if skipped else ""))
     told.selected = planned
     if planned is None and told.problem is None:
         told.problem = "its output has no TAP plan (`1..N`)"

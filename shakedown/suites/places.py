@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Protocol
 
-import psutil
-
 from shakedown.errors import GuardError, SuiteError
 from shakedown.guard.journal import Intent, Journal
 from shakedown.guard.process import start_program
@@ -22,6 +20,7 @@ from shakedown.plan.services import DockerService
 from shakedown.plan.suites import Suite
 from shakedown.services import System
 from shakedown.services.docker import ContainerRunner
+from shakedown.suites.memory import PeakMemory, waiter
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -38,16 +37,17 @@ _ENDER = ': > "$0/over"; p=$(cat "$0/group" 2>/dev/null) && kill -9 -"$p" 2>/dev
 _REMOVER = 'p=$(cat "$0/group" 2>/dev/null); rm -rf "$0"; [ -n "$p" ] && kill -9 -"$p" 2>/dev/null; true'
 _IDLE = "trap 'exit 0' TERM; while :; do sleep 1; done"
 EXIT_WITHIN = 10.0
+_WELL: set[tuple[str, ...]] = set()  # checks of `Here.lacks` that ended well
 
 
 class Place(Protocol):
     """Somewhere to run a program.
 
     Attributes:
-        peak_memory: of the program and all its children, bytes; 0 where it is not known.
+        peak_memory: of the program and all its children; 0 where it is not known.
     """
 
-    peak_memory: int
+    peak_memory: PeakMemory
 
     def prepare(self, plugin: Path) -> tuple[str, str]:
         """Make our plugins and a folder for what they write available; their paths there."""
@@ -104,7 +104,7 @@ class Here:
 
     def __init__(self, label: str, cwd: Path, out: Path, journal: Journal) -> None:
         self._label, self._cwd, self._out, self._journal = label, cwd, out, journal
-        self.peak_memory = 0
+        self.peak_memory = PeakMemory()
 
     def prepare(self, plugin: Path) -> tuple[str, str]:
         """Both are here already."""
@@ -115,14 +115,23 @@ class Here:
         return os.environ.get(name, "")
 
     def lacks(self, command: Sequence[str]) -> str | None:
-        """Where the suite will run: a relative path of an interpreter counts from there."""
+        """Where the suite will run: a relative path of an interpreter counts from there.
+
+        What was well once in a run is not asked again: an interpreter that goes away fails the suite itself.
+        """
+        known = (str(self._cwd), *command)
+        if known in _WELL:
+            return None
         try:
             done = subprocess.run(  # noqa: S603 - the user's own interpreter
                 command, cwd=self._cwd, capture_output=True, text=True, timeout=60, check=False
             )
         except (OSError, subprocess.SubprocessError) as error:
             return f"{command[0]} cannot be started: {error}"
-        return (done.stderr.strip() or f"{command[0]} ended with {done.returncode}") if done.returncode else None
+        if done.returncode:
+            return done.stderr.strip() or f"{command[0]} ended with {done.returncode}"
+        _WELL.add(known)
+        return None
 
     def run(
         self, command: Sequence[str], environment: Mapping[str, str], output: IO[bytes], end: Callable[[], bool]
@@ -145,18 +154,23 @@ class Here:
             self._journal.strike(intent.id)
 
     def _watch(self, process: "subprocess.Popen[bytes]", intent: Intent, end: Callable[[], bool]) -> int | None:
-        tree = psutil.Process(process.pid)  # not waited for yet, so it is there, if only as a zombie
+        def ended_within(seconds: float) -> bool:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            return process.returncode is not None
+
+        has_ended, done = waiter(process.pid, ended_within)
         ended = False
-        while True:
-            try:
-                process.wait(LOOK_EVERY)
-            except subprocess.TimeoutExpired:
-                self.peak_memory = max(self.peak_memory, tree_memory(tree))
+        try:
+            while not has_ended(self.peak_memory.pause()):
+                self.peak_memory.look(process.pid)  # not waited for yet, so the number is still its own
                 if not ended and end():
                     ended = True
                     carry_out(intent.undo, None)
-            else:
-                return None if ended else process.returncode
+        finally:
+            done()
+        code = process.wait()
+        return None if ended else code
 
     def read(self, name: str) -> bytes | None:
         """Below the folder for what is written, or the working directory."""
@@ -187,7 +201,7 @@ class Inside:
             started=str(container.attrs["State"]["StartedAt"]),
         )  # fmt: skip
         self._intent = journal.intend("process", f"suite {label} in {container.name}", self._undo)
-        self.peak_memory = 0
+        self.peak_memory = PeakMemory()
 
     def prepare(self, plugin: Path) -> tuple[str, str]:
         """Copy our plugins into the container."""
@@ -254,8 +268,9 @@ class Inside:
 
         threading.Thread(target=copy, name=f"suite-{self._label}", daemon=True).start()
         ended: float | None = None
-        while not over.wait(LOOK_EVERY):
-            self._look_at_memory()
+        pid = self._number_here(created)
+        while not over.wait(self.peak_memory.pause()):
+            self._look_at_memory(pid)
             if ended is None and end():
                 ended = time.monotonic()
                 ender = self._undo.model_copy(update={"command": ["sh", "-c", _ENDER, self._folder]})
@@ -274,13 +289,25 @@ class Inside:
             time.sleep(LOOK_EVERY)
         return None
 
-    def _look_at_memory(self) -> None:
+    def _number_here(self, identity: str) -> int | None:
+        """The program's number on this machine; None when the engine runs elsewhere, or keeps it to itself."""
         from docker.errors import APIError  # noqa: PLC0415 - see guard.engine
 
-        if self._alone:
+        with contextlib.suppress(APIError, OSError, KeyError):
+            pid = int(self._client.api.exec_inspect(identity)["Pid"])
+            if str(self._container.id) in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"):
+                return pid
+        return None
+
+    def _look_at_memory(self, pid: int | None) -> None:
+        from docker.errors import APIError  # noqa: PLC0415 - see guard.engine
+
+        if pid is not None:
+            self.peak_memory.look(pid)
+        elif self._alone:
             with contextlib.suppress(APIError):
                 stats = self._client.api.stats(str(self._container.id), stream=False, one_shot=True)
-                self.peak_memory = max(self.peak_memory, int(stats.get("memory_stats", {}).get("usage", 0)))
+                self.peak_memory.at_least(int(stats.get("memory_stats", {}).get("usage", 0)))
 
     def read(self, name: str) -> bytes | None:
         """Below our folder, or the working directory."""
@@ -300,18 +327,3 @@ class Inside:
         with contextlib.suppress(GuardError):  # then it stays written down, for the watchdog and clean-up
             carry_out(self._undo, self._client)
             self._journal.strike(self._intent.id)
-
-
-def tree_memory(tree: psutil.Process) -> int:
-    """Resident memory of a process and all its children, bytes."""
-    total = 0
-    try:
-        family = [tree, *tree.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
-    for member in family:
-        try:
-            total += int(member.memory_info().rss)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return total

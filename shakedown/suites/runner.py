@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from shakedown.plan.model import UseSuite
 from shakedown.plan.services import Secret
 from shakedown.plan.suites import Suite
 from shakedown.plan.uses import label_of
-from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
+from shakedown.records.suites import CUT_SHORT, SuiteResult, TestOutcome, TestStatus
 from shakedown.suites.outcomes import Told, read_junit, read_lines, read_tap
 from shakedown.suites.places import Place
 
@@ -23,6 +24,7 @@ __all__ = ["run_suite"]
 PLUGIN = Path(__file__).parent / "plugin"
 REPORT = "outcomes.jsonl"
 TESTS_FAILED, INTERRUPTED, NO_TESTS = 1, 2, 5
+_SETTINGS = ("SHAKEDOWN_ORDER", "SHAKEDOWN_COUNT", "SHAKEDOWN_TEST_TIMEOUT", "SHAKEDOWN_MAX_FAILURES")
 
 
 def run_suite(
@@ -46,7 +48,8 @@ def run_suite(
     started = clock.now()
     result = SuiteResult(label, stage, repetition, started, started, workers, None)
     result.order = seed + block if suite.shuffle else None
-    if problem := _absent(suite, place, workers, base):
+    most = max([workers, *(use.workers or ())])
+    if problem := _absent(suite, place, most, base):
         if not suite.optional:
             raise SuiteError(
                 f"suite {label}: {problem}", hint="is it installed there? `python:` names another interpreter"
@@ -56,20 +59,20 @@ def run_suite(
     out.mkdir(parents=True, exist_ok=True)
     (out / REPORT).unlink(missing_ok=True)
     plugin, written = place.prepare(PLUGIN)
-    command = _command(suite, workers, use.max_failures or suite.max_failures)
+    command = _command(suite, workers, use.max_failures or suite.max_failures, alone=workers < most)
     paths = [plugin, place.variable("PYTHONPATH")]
     environment = _environment(suite, addresses, paths, f"{written}/{REPORT}", result.order, use.max_failures)
-    result.command = _words(command, suite, result.order)
+    result.command = _words(command, suite, environment, base / (suite.cwd or ""))
     end = _Ending(stop, suite.timeout)
     with (out / "output.txt").open("wb") as output:
         result.exit_code = place.run(command, environment, output, end)
     result.end = clock.now()
-    result.peak_memory = place.peak_memory
+    result.peak_memory = place.peak_memory.bytes
     told = _told(suite, place, result.exit_code, out, label)
     result.outcomes = told.outcomes
     _settle_open(told, result, end.why)
     if end.why is not None:
-        result.problem = end.why
+        result.problem = _ended(end.why, told)
     elif suite.kind == "command":
         result.problem = told.problem or (None if result.outcomes else "no test ran")
     else:
@@ -111,7 +114,12 @@ def _absent(suite: Suite, place: Place, workers: int, base: Path) -> str | None:
     return None
 
 
-def _command(suite: Suite, workers: int, max_failures: int | None) -> list[str]:
+def _command(suite: Suite, workers: int, max_failures: int | None, *, alone: bool) -> list[str]:
+    """The program and its arguments.
+
+    Args:
+        alone: this time one process, whatever the suite's own settings say of their number: others take turns with it.
+    """
     if suite.kind == "command":
         return suite.command if len(suite.command) > 1 else ["sh", "-c", suite.command[0]]
     if suite.kind == "unittest":
@@ -131,7 +139,7 @@ def _command(suite: Suite, workers: int, max_failures: int | None) -> list[str]:
     command += ["-m", suite.markers] if suite.markers is not None else []
     command += ["-k", suite.keyword] if suite.keyword is not None else []
     command += suite.args
-    command += ["-n", str(workers)] if workers > 1 else []
+    command += ["-n", str(workers)] if workers > 1 else ["-n", "0"] if alone else []
     command += [f"--maxfail={max_failures}"] if max_failures is not None else []
     return command
 
@@ -162,19 +170,27 @@ def _environment(
     return environment
 
 
-def _words(command: list[str], suite: Suite, order: int | None) -> str:
-    """What repeats it, as far as a line can say."""
-    words = shlex.join(command)
-    if order is not None:
-        words = f"SHAKEDOWN_ORDER={order} {words}"
-    where = (
-        f"in service {suite.service}: "
-        if suite.service
-        else f"in a container of {suite.image}: "
-        if suite.image
-        else ""
-    )
-    return f"{where}{words}"
+def _words(command: list[str], suite: Suite, environment: Mapping[str, str], cwd: Path) -> str:
+    """A line for a shell that repeats it on this machine; inside a container, what to run there.
+
+    Secret values are left to the environment of whoever repeats it, and so are the services' addresses.
+    """
+    if suite.inside:
+        where = f"in service {suite.service}" if suite.service else f"in a container of {suite.image}"
+        order = environment.get("SHAKEDOWN_ORDER")
+        own = (
+            shlex.join(command)
+            .replace(" -p shakedown_reporter", "")
+            .replace("-m shakedown_unittest", "-m unittest discover")
+        )
+        return f"{where}{f', order {order}' if order else ''}: {own}"
+    words = [f"cd {shlex.quote(str(cwd))} &&"]
+    for key, value in suite.environment.items():
+        if key != "PYTHONPATH":  # ours stands before theirs in one
+            words.append(f'{key}="${key}"' if isinstance(value, Secret) else f"{key}={shlex.quote(value)}")
+    shown = [key for key in ("PYTHONPATH", *_SETTINGS) if key in environment]
+    words += [f"{key}={shlex.quote(environment[key])}" for key in shown]
+    return f"{' '.join(words)} {shlex.join(command)}"
 
 
 # ------------------------------------------------------------------------------------------------- what came of it
@@ -203,31 +219,57 @@ def _settle_open(told: Told, result: SuiteResult, ended: str | None) -> None:
                 result.outcomes.append(
                     TestOutcome(test, TestStatus.TIMED_OUT, 0.0, f"still ran when the suite was {ended}")
                 )
-        elif told.selected is None:
-            result.outcomes.append(TestOutcome(test, TestStatus.CRASHED, 0.0, f"its process ended with {code}"))
+        elif told.selected is None and code is not None:  # None: the container died, and who knows why
+            result.outcomes.append(TestOutcome(test, TestStatus.CRASHED, 0.0, f"its process ended with {_code(code)}"))
+
+
+def _ended(why: str, told: Told) -> str:
+    """The problem of an execution that we ended: a test's that hung, or nobody's."""
+    if why == "interrupted" or not told.open:
+        return why
+    return f"{CUT_SHORT}{why} in {', '.join(told.open)}"
 
 
 def _problem(code: int | None, result: SuiteResult, told: Told, output: Path, suite: Suite) -> str | None:
-    """Why an execution cannot be judged; None when it can, whatever its tests did."""
+    """Why an execution cannot be judged in full; None when it can, whatever its tests did.
+
+    What its own tests brought about begins with `CUT_SHORT`; everything else is trouble of what surrounds them.
+    """
     if told.uncollected:
         return f"could not be collected: {', '.join(told.uncollected)}"
     if code == NO_TESTS or (code == 0 and not result.outcomes):
         return "no test ran"
-    failures = any(outcome.status.bad for outcome in result.outcomes)
-    if code == TESTS_FAILED and failures and told.selected is not None:
-        return None
-    if code == INTERRUPTED and failures and told.selected is not None:  # --maxfail reached under several processes
-        return None
+    bad = [outcome for outcome in result.outcomes if outcome.status.bad]
+    crashed = [outcome.test for outcome in bad if outcome.status is TestStatus.CRASHED]
+    missing = (told.selected or told.planned) - len({outcome.test for outcome in result.outcomes})
+    unseen = f"{missing} of {told.selected or told.planned} tests did not run"
+    if told.selected is None and crashed:
+        return f"{CUT_SHORT}{crashed[-1]} crashed, {suite.kind} ended with {_code(code)}; {unseen}"
     if code is None:
         return "its container ended"
+    if len(told.lost) > len(crashed):  # as many are explained by the tests that they ran
+        return f"a process of the suite was lost while it ran no test ({told.lost[-1]}); {unseen}"
+    if (
+        code in (TESTS_FAILED, INTERRUPTED) and bad and told.selected is not None
+    ):  # 2: --maxfail under several processes
+        return f"{CUT_SHORT}it stopped after {len(bad)} failures; {unseen}" if missing > 0 else None
     if code != 0:
-        return f"{suite.kind} ended with {code}: {_tail(output)}"
+        return f"{suite.kind} ended with {_code(code)}: {_tail(output)}"
     if told.selected is None:
         return f"{suite.kind} ended with 0 in the middle of its session: something in it exits"
-    missing = told.selected - len({outcome.test for outcome in result.outcomes})
     if missing > 0:
         return f"{suite.kind} ended with 0, but {missing} of {told.selected} tests have no outcome"
     return None
+
+
+def _code(code: int | None) -> str:
+    """An exit code, and the signal that it stands for."""
+    if code is None or code >= 0:
+        return str(code)
+    try:
+        return f"{code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return str(code)
 
 
 def _tail(output: Path) -> str:

@@ -1,5 +1,6 @@
 """Suites as real pytest processes, whatever they do."""
 
+import subprocess
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from shakedown.errors import SuiteError
 from shakedown.guard import Journal
 from shakedown.plan.model import UseSuite
 from shakedown.plan.suites import Suite
-from shakedown.records.suites import SuiteResult, TestStatus
+from shakedown.records.suites import CUT_SHORT, SuiteResult, TestStatus
 from shakedown.suites import place_of, run_suite
 from shakedown.suites.places import Here
 
@@ -91,8 +92,8 @@ def test_what_cannot_be_judged_says_why(tmp_path, code, words):
 
 def test_a_hanging_suite_is_ended(tmp_path):
     """The whole tree ends after the time-out, and what was known is kept."""
-    result = run(tmp_path, "import time\ndef test_a(): pass\ndef test_hang(): time.sleep(600)\n", timeout=4)
-    assert "not done after 4 s" in result.problem
+    result = run(tmp_path, "import time\ndef test_a(): pass\ndef test_hang(): time.sleep(600)\n", timeout=10)
+    assert "not done after 10 s" in result.problem
     assert statuses(result) == {"test_a": ["passed"], "test_hang": ["timed out"]}
     assert result.exit_code is None
 
@@ -184,6 +185,73 @@ def test_chosen_and_ignored(tmp_path):
         "test_marked", "test_small",
     }  # fmt: skip
     assert set(statuses(run(tmp_path, code, markers="skipif"))) == {"test_marked"}
+
+
+def test_odd_names(tmp_path):
+    """Parameters with any character, in any script, and very long, keep their names; each database can hold them."""
+    code = (
+        "import pytest\n"
+        "odd = ['a b', 'x[y]', 'a::b', 'a/b', 'é', '日本', '\\x00', '\\n', '\"', '%s', '|`<b>', pytest.param('long', id='x' * 3000), '']\n"
+        "@pytest.mark.parametrize('value', odd)\ndef test_odd(value): assert value != 'a b'\n"
+        "@pytest.mark.parametrize('n', [1, 2], ids=['\\ud800', 'ok'])\ndef test_half(n): raise ValueError('\\ud800\\0')\n"
+    )
+    (tmp_path / "suite").mkdir()
+    settings = "disable_test_id_escaping_and_forfeit_all_rights_to_community_support = true"
+    (tmp_path / "suite" / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
+    result = run(tmp_path, code)
+    names = [outcome.test.partition("::")[2] for outcome in result.outcomes]
+    assert len(set(names)) == 15
+    assert {"test_odd[a b]", "test_odd[x[y]]", "test_odd[a::b]", "test_odd[é]", "test_odd[日本]"} <= set(names)
+    assert max(map(len, names)) > 3000
+    for outcome in result.outcomes:
+        text = outcome.test + outcome.message + outcome.traceback
+        assert "\0" not in text
+        text.encode()
+    assert sum(outcome.status.bad for outcome in result.outcomes) == 3
+
+
+def test_the_command_repeats_it(tmp_path):
+    """Pasted into a shell, the command runs the same tests in the same order with the same settings."""
+    code = (
+        "import os, pytest\n"
+        "@pytest.mark.parametrize('n', range(8))\n"
+        "def test_n(n):\n    with open('seen', 'a') as file: file.write(f'{n} {os.environ[\"WORD\"]}\\n')\n"
+    )
+    result = run(tmp_path, code, shuffle=True, count=2, environment={"WORD": "it's"}, cwd=".")
+    seen = tmp_path / "seen"
+    first = seen.read_text()
+    seen.unlink()
+    done = subprocess.run(["sh", "-c", result.command], capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert seen.read_text() == first
+    assert len(first.splitlines()) == 16
+
+
+def test_a_lost_worker_is_nobodys_failure(tmp_path):
+    """A worker process that ends while it runs no test, and workers that collect different tests: trouble, no test's."""
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "suite" / "conftest.py").write_text(
+        "import os\n"
+        "def pytest_collection_finish(session):\n"
+        "    if os.environ.get('PYTEST_XDIST_WORKER') == 'gw1': os._exit(7)\n"
+    )
+    result = run(tmp_path, "def test_a(): pass\ndef test_b(): pass\n", workers=2)
+    assert result.problem
+    assert not result.problem.startswith(CUT_SHORT)
+    assert not any(outcome.status.bad for outcome in result.outcomes)
+    (tmp_path / "suite" / "conftest.py").unlink()
+    differing = "import os, pytest\n@pytest.mark.parametrize('n', [os.getpid()])\ndef test_n(n): pass\n"
+    result = run(tmp_path, differing, workers=2)
+    assert result.problem
+    assert not result.problem.startswith(CUT_SHORT)
+
+
+def test_tests_that_never_ran_are_no_pass(tmp_path):
+    """`max_failures` ends a suite early: what failed counts, and that the rest did not run is said."""
+    code = "import pytest\n@pytest.mark.parametrize('n', range(20))\ndef test_n(n): assert n > 1\n"
+    result = run(tmp_path, code, max_failures=2)
+    assert statuses(result) == {"test_n[0]": ["failed"], "test_n[1]": ["failed"]}
+    assert result.problem == f"{CUT_SHORT}it stopped after 2 failures; 18 of 20 tests did not run"
 
 
 # -------------------------------------------------------------------------------------------------------- other programs

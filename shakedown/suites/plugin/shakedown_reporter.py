@@ -1,9 +1,10 @@
 """A pytest plugin that writes each test's outcome as a line of JSON as soon as it is known.
 
 Loaded into the user's own pytest with `-p shakedown_reporter`, under whatever Python they have: standard library only.
-With several processes, the one that collects the reports writes them. The last line says that the session came to its
-end, and how many tests were selected: without it, an exit code of 0 proves nothing. A line is written when a test
-begins, too: one that never ends crashed its process, or hangs.
+With several processes, the one that collects the reports writes them. A line says how many tests were selected as soon
+as that is known. The last one says that the session came to its end: without it, an exit code of 0 proves nothing. A
+line is written when a test begins, too: one that never ends crashed its process, or hangs. A worker process that was
+lost has its own line.
 
 The environment says what else is wanted: SHAKEDOWN_ORDER (a seed: tests in another order), SHAKEDOWN_COUNT (each test so
 often), SHAKEDOWN_TEST_TIMEOUT (seconds for each test, where no plugin of the user's sees to that).
@@ -25,6 +26,8 @@ _TIMEOUT = float(os.environ.get("SHAKEDOWN_TEST_TIMEOUT", "0"))
 _LIMIT = 4000
 _CRASHED = "???"  # the phase that xdist reports for a test whose process died
 _selected = set()
+_told = 0
+_SYSTEM = os.open, os.write, os.close  # the real ones, whatever a test puts in their place
 
 
 class TookTooLong(Exception):
@@ -34,9 +37,23 @@ class TookTooLong(Exception):
 
 
 def _write(entry):
-    if _PATH and "PYTEST_XDIST_WORKER" not in os.environ:
-        with open(_PATH, "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+    """One line with one system call: whatever happens to the process afterwards, it is there."""
+    if not _PATH or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    line = (json.dumps(entry) + "\n").encode()
+    begin, put, end = _SYSTEM
+    file = begin(_PATH, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)  # anew: a test may close what it did not open
+    try:
+        put(file, line)
+    finally:
+        end(file)
+
+
+def _say_selected():
+    global _told
+    if len(_selected) > _told:
+        _told = len(_selected)
+        _write({"selected": _told})
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -143,10 +160,25 @@ def pytest_collectreport(report):
         _write({"collect": report.nodeid, "traceback": str(report.longrepr)[-_LIMIT:]})
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session):
+    """What will run is known."""
+    _selected.update(item.nodeid for item in session.items)
+    _say_selected()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node, ids):
     """With several processes, each tells the tests that it found; all find the same."""
     _selected.update(ids)
+    _say_selected()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """With several processes: one of them ended, and not because all was over."""
+    if error:
+        _write({"lost": str(getattr(getattr(node, "gateway", None), "id", "?")), "why": str(error)[:300]})
 
 
 def pytest_sessionfinish(session, exitstatus):

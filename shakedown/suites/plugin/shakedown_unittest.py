@@ -13,7 +13,7 @@ import time
 import traceback
 import unittest
 
-_PATH = os.environ["SHAKEDOWN_REPORT"]
+_PATH = os.environ.get("SHAKEDOWN_REPORT")  # nobody wants to know where a person repeats it by hand
 _ORDER = os.environ.get("SHAKEDOWN_ORDER")
 _COUNT = int(os.environ.get("SHAKEDOWN_COUNT", "1"))
 _TIMEOUT = float(os.environ.get("SHAKEDOWN_TEST_TIMEOUT", "0"))
@@ -26,6 +26,8 @@ class TookTooLong(Exception):
 
 
 def _write(entry):
+    if not _PATH:
+        return
     with open(_PATH, "a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
 
@@ -116,7 +118,8 @@ def main():
             classes = groups[module]
             for kind in chance.sample(sorted(classes, key=lambda one: one.__qualname__), len(classes)):
                 tests += chance.sample(classes[kind], len(classes[kind]))
-    selected = len(tests)
+    selected = len({test.id() for test in tests})
+    _write({"selected": selected})
     again = []
     for _ in range(_COUNT):
         again += tests
