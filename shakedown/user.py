@@ -38,12 +38,20 @@ class Sink(Protocol):
 
 
 class Measured:
-    """One operation: `with user.measure(name):`. It measures once."""
+    """One operation: `with user.measure(name):`. It measures once.
 
-    __slots__ = ("_sink", "name")
+    Attributes:
+        key, value, ordered_by, removes: what its ledger is told; see `User.measure`.
+    """
 
-    def __init__(self, name: str, sink: Sink | None) -> None:
+    __slots__ = ("_sink", "key", "name", "ordered_by", "removes", "value")
+
+    def __init__(
+        self, name: str, sink: Sink | None, key: object = None, value: object = None, ordered_by: object = None,
+        *, removes: bool = False,
+    ) -> None:  # fmt: skip
         self.name = name
+        self.key, self.value, self.ordered_by, self.removes = key, value, ordered_by, removes
         self._sink = sink
 
     def __enter__(self) -> None:
@@ -80,9 +88,19 @@ class User:
         self.host, self.port = host, port
         self._sink = sink
 
-    def measure(self, operation: str) -> Measured:
+    def measure(
+        self, operation: str, *, key: object = None, value: object = None, ordered_by: object = None,
+        removes: bool = False,
+    ) -> Measured:  # fmt: skip
         """Measure what is done inside `with` as one operation, from its begin to its end.
 
-        The first operation of an iteration counts from the instant at which the iteration was due.
+        The first operation of an iteration counts from the instant at which the iteration was due. Where the plan has a
+        ledger for the operation, it is noted there: acknowledged when nothing is raised inside, unknown otherwise.
+
+        Args:
+            key: by which the ledger looks for it afterwards.
+            value: compared with what is found then; None: nothing is compared.
+            ordered_by: operations with the same text are stored in the order in which they ended.
+            removes: it takes the key away.
         """
-        return Measured(operation, self._sink)
+        return Measured(operation, self._sink, key, value, ordered_by, removes=removes)

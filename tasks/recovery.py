@@ -4,7 +4,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from shakedown.session import current
-from shakedown.session.comeback import compare_with_baseline, judge_ledger, look_for_leftovers, read_ledger
+from shakedown.session.comeback import compare_with_baseline, look_for_leftovers
+from shakedown.session.ledgers import judge_ledger, read_ledger
 from shakedown.verdict import Verdict
 
 __all__ = ["check_ledger", "check_leftovers", "compare_baseline"]

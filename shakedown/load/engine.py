@@ -212,8 +212,6 @@ class Engine:
     async def _tick_deltas(self) -> None:
         while True:
             await asyncio.sleep(DELTA_EVERY)
-            for ledger in self.ledgers.values():
-                ledger.flush()
             self._emit(self.recorder.take(self.at(time.monotonic())))
 
     async def _tick_lag(self) -> None:

@@ -376,5 +376,5 @@ class _Shard:
 
     def _collect_ledgers(self) -> None:
         for file in sorted((self.folder / "ledgers").glob("*/*.ledger")):
-            lines = file.read_text(encoding="utf-8", errors="replace")
+            lines = file.read_text(encoding="utf-8", errors="replace").rstrip("\0")
             self.outcome.ledgers.setdefault(file.parent.name, {})[file.name] = lines

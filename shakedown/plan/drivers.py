@@ -40,6 +40,7 @@ __all__ = [
     "Via",
     "Websocket",
     "WebsocketOperation",
+    "Write",
 ]
 
 Mode = Literal["sequence", "weighted"]  # all operations in order each iteration, or one drawn by weight
@@ -67,11 +68,21 @@ class Operation(PlanModel):
     think_time: Pause | None = None
 
 
-class _Write(Operation):
-    """An operation that may be noted in a ledger."""
+class Write(Operation):
+    """An operation that may be noted in a ledger.
+
+    Attributes:
+        key: the ledger's, a template.
+        value: what is compared when it is read back, a template; `body` is all that is sent.
+        ordered_by: a template: writes with the same text are stored in the order in which they were acknowledged.
+        removes: it takes the key away.
+    """
 
     ledger: Name | None = None
-    key: str | None = None  # the ledger key: a template
+    key: str | None = None
+    value: str | None = None
+    ordered_by: str | None = None
+    removes: bool = False
 
 
 # ------------------------------------------------------------------------------------------------------------------ sql
@@ -87,7 +98,7 @@ _Statement = Annotated[
 ]
 
 
-class SqlOperation(_Write):
+class SqlOperation(Write):
     """One statement, committed by itself, or several as one transaction.
 
     Attributes:
@@ -161,7 +172,7 @@ class Sql(PlanModel):
 Command = Annotated[list[str | int | float], Field(min_length=1)]
 
 
-class RedisOperation(_Write):
+class RedisOperation(Write):
     """One command, or several sent at once.
 
     Attributes:
@@ -231,11 +242,12 @@ class Expect(PlanModel):
         return self
 
 
-class TcpOperation(Operation):
+class TcpOperation(Write):
     """Bytes out, then an answer, or either alone.
 
     Attributes:
         send, hex, base64: at most one of them: what is sent, a template.
+        key: knows `sent`, the text.
         expect: how the answer ends; None: none is waited for.
     """
 
@@ -304,7 +316,7 @@ class Tcp(PlanModel):
 
 
 # ------------------------------------------------------------------------------------------------------------ websocket
-class WebsocketOperation(Operation):
+class WebsocketOperation(Write):
     """A message out and messages in, or a ping.
 
     Attributes:
@@ -314,6 +326,7 @@ class WebsocketOperation(Operation):
         listen: messages are taken for this long, however many come.
         ping: a ping is sent, and its pong waited for.
         connect: nothing but the connection: measures the handshake, on a new one.
+        key: knows `sent`: the text, or the JSON value.
     """
 
     send: str | None = None
@@ -375,6 +388,7 @@ class Python(PlanModel):
         path: the folder that modules are looked for in first; it starts from the plan's folder.
         setup, teardown: `module:function`, called once for each user, before its first iteration and at its end.
         operations: the names that it measures; none: the whole call is one operation, called like the function.
+        ledgers: of operations, by name: the ledger that notes them; the function gives `measure` the key.
         timeout: how long an operation, or what the function does between two, may take.
         target: `service.port-name`, whose address the user then knows.
     """
@@ -385,6 +399,7 @@ class Python(PlanModel):
     teardown: str | None = None
     operations: list[Name] = []
     tags: dict[Name, dict[Name, str]] = {}  # of operations, by name
+    ledgers: dict[Name, Name] = {}
     timeout: Duration = Field(default=30.0, gt=0)
     target: str | None = None
 
@@ -401,6 +416,8 @@ class Python(PlanModel):
             raise ValueError("an operation is named twice")
         if strange := sorted(set(self.tags) - {*self.operations, self.own_name}):
             raise ValueError(f"tags of `{strange[0]}`, which is none of the operations")
+        if strange := sorted(set(self.ledgers) - set(self.operations)):
+            raise ValueError(f"a ledger of `{strange[0]}`, which is none of the operations")
         return self
 
     @property

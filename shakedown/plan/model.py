@@ -17,34 +17,12 @@ from shakedown.plan.alerts import Alert
 from shakedown.plan.base import PlanModel
 from shakedown.plan.behaviour import BehaviourStage
 from shakedown.plan.experiments import EachDependency, Experiment, FaultsTolerance, WorseLimits
+from shakedown.plan.ledgers import Invariant, Ledger
 from shakedown.plan.regression import Regression
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.services import Service
 from shakedown.plan.suites import Suite
 from shakedown.plan.values import Duration, Name, Share
-
-
-# ------------------------------------------------------------------------------------------------ suites and ledgers
-class LedgerRead(PlanModel):
-    """How to find a key again: a GET whose checks hold means found.
-
-    `copies` is a dotted path into the JSON answer whose list length or number says how often it was stored (must be 1).
-    """
-
-    get: str
-    target: str
-    checks: list[str] = ["status == 200"]
-    copies: str | None = None
-    timeout: Duration = Field(default=5.0, gt=0)
-
-
-class Ledger(PlanModel):
-    """Writes that were acknowledged must be found again, once."""
-
-    read: LedgerRead
-    within: Duration = 30.0  # acknowledged writes must be found within this time of the read's begin
-    lost: int = Field(default=0, ge=0)
-    duplicated: int = Field(default=0, ge=0)
 
 
 # ----------------------------------------------------------------------------------------------------------- stages
@@ -356,6 +334,7 @@ class Plan(PlanModel):
     scenarios: dict[Name, Scenario] = {}
     suites: dict[Name, Suite] = {}
     ledgers: dict[Name, Ledger] = {}
+    invariants: dict[Name, Invariant] = {}
     alerts: Annotated[
         dict[Name, Alert], Field(description="what is raised when something is wrong; none may fire in the baseline")
     ] = {}

@@ -16,6 +16,7 @@ from shakedown.plan.drivers import (
     TcpOperation,
     Websocket,
     WebsocketOperation,
+    Write,
 )
 from shakedown.plan.profiles import nearest
 from shakedown.plan.requests import Http
@@ -59,6 +60,11 @@ def driver_problems(
         return
     if isinstance(spoken, Python):
         yield from _python((*here, "function"), spoken, problem, base)
+        for name, ledger in spoken.ledgers.items():
+            if ledger not in ledgers:
+                shown = ", ".join(ledgers) or "none"
+                message = f"no such ledger: `{ledger}`; the plan has {shown}"
+                yield problem((*here, "ledgers", name), message, nearest(ledger, ledgers))
         return
     if scenario.sql is not None and scenario.sql.host is not None and not is_own(scenario.sql.host):
         yield problem(
@@ -134,11 +140,17 @@ def _parameters(path: Path, operation: SqlOperation, problem: Problem) -> Iterat
 def _ledger(
     path: Path, operation: Operation, names: frozenset[str], problem: Problem, ledgers: Sequence[str]
 ) -> Iterator[PlanProblem]:
-    if not isinstance(operation, SqlOperation | RedisOperation):
+    if not isinstance(operation, Write):
         return
-    own = "parameters" if isinstance(operation, SqlOperation) else "command"
-    if operation.key is not None and (wrong := template_problem(operation.key, names | {own})):
-        yield problem((*path, "key"), wrong, None)
+    own = "sent"
+    if isinstance(operation, SqlOperation | RedisOperation):
+        own = "parameters" if isinstance(operation, SqlOperation) else "command"
+    for name in ("key", "value", "ordered_by"):
+        text = getattr(operation, name)
+        if text is not None and text != "body" and (wrong := template_problem(text, names | {own})):
+            yield problem((*path, name), wrong, None)
+    if operation.value == "body" and own != "sent":
+        yield problem((*path, "value"), f"`body` is of bytes and messages; write a template, which knows `{own}`", None)
     if operation.ledger is None:
         return
     if operation.ledger not in ledgers:
@@ -152,6 +164,8 @@ def _ledger(
         return
     if isinstance(operation, SqlOperation) and not all("id" in one.parameters for one in operation.statements):
         yield problem((*path, "ledger"), "a write in a ledger needs a key", "give `key:`, or a parameter `id`")
+    if own == "sent":
+        yield problem((*path, "ledger"), "a write in a ledger needs a key", "give `key:`; it knows `sent`")
     if isinstance(operation, RedisOperation) and len(operation.commands[0]) < 2:  # a command and its first argument
         yield problem((*path, "ledger"), "a write in a ledger needs a key", "give `key:`")
 

@@ -14,6 +14,7 @@ from shakedown.plan.templates import FUNCTIONS, LOAD_NAMES, is_constant, templat
 __all__ = ["http_problems", "key_template"]
 
 # Checks draw nothing: what they compare with stands in the row, or was extracted.
+_NOTED = ("key", "value", "ordered_by")  # they know what is sent
 CHECK_NAMES = frozenset({"row", "iteration", "vu"}) | FUNCTIONS.keys()
 
 
@@ -75,12 +76,13 @@ class _Checker:
         parts: dict[str, object] = {
             request.method: request.path, "headers": list(request.headers.values()), "json": request.json_,
             "body": request.body, "form": request.form, "file": request.file, "key": request.key,
+            "value": request.value if request.value != "body" else None, "ordered_by": request.ordered_by,
             "multipart": list(request.multipart) + [
                 part if isinstance(part, str) else part.file for part in (request.multipart or {}).values()
             ] if request.multipart else None,
         }  # fmt: skip
         for part, value in parts.items():
-            yield from self.texts((*path, part), texts_in(value), names | {"body"} if part == "key" else names)
+            yield from self.texts((*path, part), texts_in(value), names | {"body"} if part in _NOTED else names)
         auth = request.auth or self._http.auth
         if auth is not None:
             yield from self.auth((*path, "auth") if request.auth else path, auth, names)

@@ -166,6 +166,9 @@ class Request(PlanModel):
     extract: dict[Name, str] = {}  # name -> source: what later requests of the sequence can use; see plan.extracts
     ledger: Name | None = None
     key: str | None = None  # the ledger key: a template, default: the "id" of the JSON body
+    value: str | None = None  # what is compared when it is read back: a template, or `body`, which is all that is sent
+    ordered_by: str | None = None  # a template: writes with the same text are stored in the order of acknowledgement
+    removes: bool | None = None  # it takes the key away; default: whether it is a DELETE
     weight: float = Field(default=1.0, gt=0)
     tags: dict[Name, str] = {}  # what thresholds can pick requests by: `send{kind:read}.p95 < 1s`
     think_time: Pause | None = None  # the user's pause after this request; in no response time

@@ -123,8 +123,9 @@ class Scenario(PlanModel):
     @property
     def ledgers(self) -> list[str]:
         """The ledgers that its writes are noted in."""
-        noted = (getattr(request, "ledger", None) for request in self._measured)
-        return sorted({ledger for ledger in noted if ledger is not None})
+        noted = {getattr(request, "ledger", None) for request in self._measured} - {None}
+        own = self.python.ledgers.values() if self.python is not None else ()
+        return sorted({*map(str, noted), *own})
 
     @property
     def secrets(self) -> list[str]:

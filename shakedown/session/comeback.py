@@ -1,26 +1,21 @@
-"""The recovery stage: is everything as it was? The baseline compared, every ledger read, nothing of ours left."""
+"""The recovery stage: is everything as it was? The baseline compared, nothing of ours left."""
 
 import os
 from collections.abc import Mapping, Sequence
 
 from shakedown.analysis.compare import compare_loads, compare_memory
-from shakedown.analysis.diagnosis import ledger_findings
 from shakedown.analysis.disturbance import disturbed
-from shakedown.ledgers.entries import read_entries
-from shakedown.ledgers.reader import read_back
 from shakedown.plan.model import RecoveryStage
 from shakedown.records.judgement import Finding, Severity
-from shakedown.records.ledger import LedgerResult
 from shakedown.records.load import LoadResult
 from shakedown.records.observation import Sample
 from shakedown.records.recovery import Comparison
-from shakedown.session.causes import name_losses
 from shakedown.session.judging import show_value
 from shakedown.session.live import Session
 from shakedown.units import format_share
 from shakedown.verdict import Verdict
 
-__all__ = ["compare_with_baseline", "judge_ledger", "look_for_leftovers", "read_ledger"]
+__all__ = ["compare_with_baseline", "look_for_leftovers"]
 
 
 _MEMORY = (
@@ -65,44 +60,6 @@ def _samples(session: Session, loads: Mapping[str, LoadResult]) -> Sequence[Samp
         return ()
     start, end = min(load.start for load in loads.values()), max(load.end for load in loads.values())
     return session.results.samples(session.run_id, start, end)
-
-
-def read_ledger(session: Session, name: str) -> LedgerResult:
-    """Read one ledger back and store what was found.
-
-    Raises:
-        Interrupted: the run is to end.
-    """
-    ledger = session.loaded.plan.ledgers[name]
-    session.say("suite", name, "reading the ledger back")
-    result = read_back(
-        name, ledger, read_entries(session.run_dir / "ledgers" / name), session.system.address(ledger.read.target).url,
-        session.clock, session.stop, session.run_dir / "ledgers" / f"{name}.faults.jsonl",
-    )  # fmt: skip
-    session.store.add_ledger(session.run_id, result)
-    session.check_stop()
-    session.say(
-        "suite",
-        name,
-        f"{result.checked} of {result.acknowledged + result.unknown} keys read, {result.lost} lost, {result.duplicated} duplicated",
-    )
-    return result
-
-
-def judge_ledger(session: Session, result: LedgerResult) -> tuple[Verdict, str]:
-    """A ledger's verdict: what is lost is lost, even if other keys could not be read."""
-    ledger = session.loaded.plan.ledgers[result.ledger]
-    if result.lost > ledger.lost or result.duplicated > ledger.duplicated:
-        records = [info.record for info in session.results.experiments(session.run_id)]
-        findings = name_losses(session, result, ledger_findings(result, records))
-        for finding in findings:
-            session.find("recovery", finding)
-        return Verdict.FAILED, "; ".join(finding.title for finding in findings)
-    if result.problem:
-        title = f"ledger `{result.ledger}` could not be judged: {result.problem}"
-        session.find("recovery", Finding(Severity.DOUBT, title, subject=result.ledger))
-        return Verdict.INCONCLUSIVE, title
-    return Verdict.PASSED, f"all {result.acknowledged} acknowledged writes of `{result.ledger}` found, once"
 
 
 def look_for_leftovers(session: Session) -> list[tuple[Verdict, str]]:

@@ -176,22 +176,3 @@ def test_constant_requests_cost_nothing_to_render():
     prepared = prepare(spec(Request(name="r", get="/x")), Recorder("l"))[0]
     assert prepared.constant == prepared.render({})[0]
     assert prepare(spec(Request(name="r", get="/{{ vu }}")), Recorder("l"))[0].constant is None
-
-
-@pytest.mark.parametrize("text", ["id\twith\ttabs", "new\nline", "back\\slash", "plain", "ü"])
-def test_ledger_keys_survive_the_file(tmp_path, text):
-    """Any key is read back as it was; a write without an answer is unknown; a torn line is no entry."""
-    from shakedown.ledgers.entries import read_entries
-    from shakedown.ledgers.writer import LedgerWriter
-    from shakedown.records.ledger import Acknowledgement, LedgerEntry
-
-    writer = LedgerWriter(tmp_path / "a.ledger")
-    writer.sent(text, 1.0)
-    writer.ended(text, 2.0, Acknowledgement.ACKNOWLEDGED)
-    writer.sent("open", 3.0)
-    writer.close()
-    with (tmp_path / "a.ledger").open("a") as file:
-        file.write("<\topen\t4.0\tacknow")
-    assert list(read_entries(tmp_path)) == [
-        LedgerEntry(text, 1.0, 2.0, Acknowledgement.ACKNOWLEDGED), LedgerEntry("open", 3.0, 3.0, Acknowledgement.UNKNOWN),
-    ]  # fmt: skip

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from shakedown.errors import LoadError
-from shakedown.load.drivers import values
 from shakedown.load.drivers.users import AsyncDriver, AsyncVu, Failure, Iteration, Running
 from shakedown.load.executors import draw_pause
 from shakedown.plan.driver_checks import DriverChecks, Facts, compile_driver_checks
 from shakedown.plan.drivers import Operation
+from shakedown.records.ledger import LedgerNote
 
 if TYPE_CHECKING:
     from shakedown.load.engine import Engine
 
-__all__ = ["OperationsDriver", "OperationsVu", "Prepared", "key_of"]
+__all__ = ["OperationsDriver", "OperationsVu", "Prepared"]
 
 AnyOperation = TypeVar("AnyOperation", bound=Operation)
 _THINKING = 1000  # the number, within an iteration, from which its pauses are drawn
@@ -26,7 +26,7 @@ class Prepared(Generic[AnyOperation]):
 
     Args:
         render: makes what is sent, of the names; a driver's own.
-        key: makes the ledger's key, of the names and what is sent.
+        note: makes what the ledger is told, of the names and what is sent.
 
     Attributes:
         plan: the operation as the plan has it.
@@ -37,27 +37,27 @@ class Prepared(Generic[AnyOperation]):
         driver: str,
         plan: AnyOperation,
         render: Callable[[Mapping[str, object]], object],
-        key: Callable[[Mapping[str, object], object], str] | None = None,
+        note: Callable[[Mapping[str, object], object], LedgerNote] | None = None,
     ) -> None:
         self.plan = plan
         self.name, self.timeout, self.weight, self.think_time = plan.name, plan.timeout, plan.weight, plan.think_time
         self.checks: DriverChecks = compile_driver_checks(driver, plan.checks)
         self.ledger: str | None = getattr(plan, "ledger", None)
         self.render = render
-        self._key = key
+        self._note = note
 
-    def payload(self, names: Mapping[str, object]) -> tuple[object, str | None]:
-        """What is sent, and its ledger key (None without a ledger).
+    def payload(self, names: Mapping[str, object]) -> tuple[object, LedgerNote | None]:
+        """What is sent, and what the ledger is told of it (None without a ledger).
 
         Raises:
             LoadError: a template fails.
         """
         try:
             made = self.render(names)
-            key = self._key(names, made) if self.ledger is not None and self._key is not None else None
+            note = self._note(names, made) if self.ledger is not None and self._note is not None else None
         except Exception as error:  # a template may fail in any way; none is the service's fault
             raise LoadError(f"the operation `{self.name}` cannot be made: {type(error).__name__}: {error}") from error
-        return made, key
+        return made, note
 
     def judge(self, facts: Facts) -> None:
         """See whether the checks hold.
@@ -82,8 +82,8 @@ class OperationsVu(AsyncVu, Generic[AnyOperation]):
         steps = self.driver.steps(iteration.number)
         for number, operation in enumerate(steps):
             engine.context.start(iteration.number, number)
-            payload, key = operation.payload(iteration.names)
-            running = iteration.start(operation.name, operation.timeout, ledger=operation.ledger, key=key)
+            payload, note = operation.payload(iteration.names)
+            running = iteration.start(operation.name, operation.timeout, ledger=operation.ledger, note=note)
             try:
                 size = await self.perform(operation, payload, running)
             except Failure as failure:
@@ -119,18 +119,3 @@ class OperationsDriver(AsyncDriver, Generic[AnyOperation]):
         if self._weighted:
             return [self.operations[self.engine.context.draw(self._weights, iteration)]]
         return self.operations
-
-
-def key_of(
-    template: str | None, name: str, default: Callable[[object], object]
-) -> Callable[[Mapping[str, object], object], str]:
-    """What makes a ledger's key.
-
-    Args:
-        template: the plan's; None: `default`.
-        name: by which the template knows what is sent.
-    """
-    if template is None:
-        return lambda _, made: str(default(made))
-    render = values.text(template)
-    return lambda names, made: render({**names, name: made})

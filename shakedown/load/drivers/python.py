@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from shakedown.errors import LoadError
+from shakedown.ledgers.digest import digest_of
 from shakedown.load.drivers.stdio import part_streams, users_own
 from shakedown.load.drivers.threads import Ended, UserThread
 from shakedown.load.drivers.users import AsyncDriver, AsyncVu, Failure, Iteration, Running
 from shakedown.plan.drivers import Python
 from shakedown.plan.executors import ClosedModel
+from shakedown.records.ledger import LedgerNote
 from shakedown.user import Measured, User
 
 if TYPE_CHECKING:
@@ -247,6 +249,10 @@ class _Listener:
                 self._driver.engine.give_up, LoadError(text, hint="name every measured operation in `operations`")
             )
             raise RuntimeError(text)
+        if measured.key is None and measured.name in self._driver.python.ledgers:
+            text = f"{self._driver.python.function} measures `{measured.name}` without the key that its ledger needs"
+            self._tell(self._driver.engine.give_up, LoadError(text, hint="user.measure(name, key=…)"))
+            raise RuntimeError(text)
         self._tell(self._begin, self._iteration, measured, at)
 
     def ended(self, measured: Measured, at: float, error: BaseException | None) -> None:
@@ -263,7 +269,15 @@ class _Listener:
     def _begin(self, iteration: Iteration, measured: Measured, at: float) -> None:
         if iteration.over or iteration is not self._iteration:
             return
-        running = iteration.start(measured.name, self._driver.python.timeout, begun=at, chained=False)
+        ledger = self._driver.python.ledgers.get(measured.name)
+        note = _note_of(measured) if ledger is not None else None
+        try:
+            running = iteration.start(
+                measured.name, self._driver.python.timeout, begun=at, chained=False, ledger=ledger, note=note
+            )
+        except LoadError as error:  # the ledger cannot be written
+            self._driver.engine.give_up(error)
+            return
         running.phase = "function"
         self._running[measured] = running
 
@@ -278,6 +292,13 @@ class _Listener:
         else:
             self._errors.append(error)
             iteration.fail(running, _failure(error), ended=at)
+
+
+def _note_of(measured: Measured) -> LedgerNote:
+    """What the ledger is told."""
+    digest = digest_of(measured.value) if measured.value is not None else ""
+    group = str(measured.ordered_by) if measured.ordered_by is not None else ""
+    return LedgerNote(str(measured.key), digest, group, measured.removes)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -28,8 +28,9 @@ from redis.exceptions import (
 )
 
 from shakedown.load.drivers import values
-from shakedown.load.drivers.operations import OperationsDriver, OperationsVu, Prepared, key_of
+from shakedown.load.drivers.operations import OperationsDriver, OperationsVu, Prepared
 from shakedown.load.drivers.users import Failure, Running, transport_failure
+from shakedown.load.notes import note_of
 from shakedown.plan.driver_checks import Facts
 from shakedown.plan.drivers import Redis, RedisOperation
 
@@ -51,8 +52,8 @@ class PreparedRedis(Prepared[RedisOperation]):
             made = cast("list[list[object]]", tree(names))
             return [[part if isinstance(part, str | int | float) else str(part) for part in one] for one in made]
 
-        key = key_of(plan.key, "command", lambda made: made[1]) if plan.ledger else None  # type: ignore[index]
-        super().__init__("redis", plan, render, (lambda names, made: key(names, made[0])) if key else None)  # type: ignore[index]
+        note = note_of(plan, "command", lambda made: made[1], removes=plan.removes)
+        super().__init__("redis", plan, render, (lambda names, made: note(names, made[0], made)) if note else None)  # type: ignore[index]
 
 
 class RedisDriver(OperationsDriver[RedisOperation]):

@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from shakedown.errors import LoadError
 from shakedown.load.drivers import values
-from shakedown.load.drivers.operations import OperationsDriver, OperationsVu, Prepared, key_of
+from shakedown.load.drivers.operations import OperationsDriver, OperationsVu, Prepared
 from shakedown.load.drivers.sql_errors import sql_failure
 from shakedown.load.drivers.users import Failure, Running
+from shakedown.load.notes import note_of
 from shakedown.plan.driver_checks import Facts
 from shakedown.plan.drivers import Sql, SqlOperation
 
@@ -50,8 +51,8 @@ class PreparedSql(Prepared[SqlOperation]):
                 return [common]
             return [{**common, **cast("dict[str, object]", each(names))} for each in own]
 
-        key = key_of(plan.key, "parameters", lambda made: made["id"]) if plan.ledger else None  # type: ignore[index]
-        super().__init__("sql", plan, render, (lambda names, made: key(names, made[0])) if key else None)  # type: ignore[index]
+        note = note_of(plan, "parameters", lambda made: made["id"], removes=plan.removes)
+        super().__init__("sql", plan, render, (lambda names, made: note(names, made[0], made)) if note else None)  # type: ignore[index]
 
 
 class SqlDriver(OperationsDriver[SqlOperation]):

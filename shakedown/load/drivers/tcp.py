@@ -16,6 +16,7 @@ from shakedown.errors import LoadError
 from shakedown.load.drivers import values
 from shakedown.load.drivers.operations import OperationsDriver, OperationsVu, Prepared
 from shakedown.load.drivers.users import Failure, Iteration, Running, transport_failure
+from shakedown.load.notes import note_of
 from shakedown.plan.driver_checks import Facts
 from shakedown.plan.drivers import Expect, Tcp, TcpOperation
 
@@ -35,8 +36,20 @@ class PreparedTcp(Prepared[TcpOperation]):
 
     def __init__(self, plan: TcpOperation) -> None:
         render = values.text(plan.text) if plan.text is not None else None
-        super().__init__("tcp", plan, lambda names: plan.payload(render(names)) if render else b"")
+        note = note_of(plan, "sent", None, removes=plan.removes)
+        super().__init__(
+            "tcp", plan, lambda names: plan.payload(render(names)) if render else b"",
+            (lambda names, made: note(names, _text(made), made)) if note else None,
+        )  # fmt: skip
         self.end = _end_of(plan.expect) if plan.expect is not None else None
+
+
+def _text(sent: object) -> object:
+    """What is sent as its templates know it: a text where it is one."""
+    try:
+        return sent.decode() if isinstance(sent, bytes) else sent
+    except UnicodeDecodeError:
+        return sent
 
 
 class TcpDriver(OperationsDriver[TcpOperation]):

@@ -83,7 +83,7 @@ class HttpxVu(AsyncVu):
                 raise LoadError(
                     f"the request `{request.name}` cannot be made: {type(error).__name__}: {error}"
                 ) from error
-            running = iteration.start(request.name, request.total, ledger=request.ledger, key=parts.key)
+            running = iteration.start(request.name, request.total, ledger=request.ledger, note=parts.note)
             try:
                 size = await self._perform(request, parts, running, iteration)
             except Failure as failure:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from shakedown.errors import LoadError
 from shakedown.plan.secrets import Redactor, scenario_secrets
-from shakedown.records.ledger import Acknowledgement
+from shakedown.records.ledger import Acknowledgement, LedgerNote
 from shakedown.records.load import Outcome
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Running:
         phase: what it waits for: `connect`, `pool`, `response` or `function`; a time-out says so.
     """
 
-    __slots__ = ("begun", "deadline", "due", "key", "ledger", "limit", "name", "phase", "remark", "sent")
+    __slots__ = ("begun", "deadline", "due", "ledger", "limit", "name", "noted", "phase", "remark", "sent")
 
     def __init__(self, name: str, due: float, begun: float, limit: float) -> None:
         self.name, self.due, self.begun, self.sent = name, due, begun, begun
@@ -67,7 +67,7 @@ class Running:
         self.phase = "response"
         self.remark = ""  # added to what is said of its time-out
         self.ledger: str | None = None
-        self.key: str | None = None
+        self.noted = 0  # its number in the ledger
 
     def mark_sent(self) -> None:
         """A connection is there: from here the service is at work."""
@@ -100,7 +100,7 @@ class Iteration:
 
     def start(
         self, name: str, limit: float, *, begun: float | None = None, chained: bool = True,
-        ledger: str | None = None, key: str | None = None,
+        ledger: str | None = None, note: LedgerNote | None = None,
     ) -> Running:  # fmt: skip
         """An operation begins.
 
@@ -109,15 +109,19 @@ class Iteration:
             begun: when; default: now.
             chained: its response time counts from the end of the one before; else from its own begin. The first one's
                 always counts from the iteration's intended start.
+            note: what the ledger is told of it.
+
+        Raises:
+            LoadError: the ledger cannot be written.
         """
         begun = time.monotonic() if begun is None else begun
         running = Running(name, self.last if chained or self.first else begun, begun, limit)
         self.first = False
         if not self.over:
             self._running.append(running)
-            if ledger is not None and key is not None:
-                running.ledger, running.key = ledger, key
-                self._engine.ledgers[ledger].sent(key, self._engine.at(begun))
+            if ledger is not None and note is not None:
+                running.noted = self._engine.ledgers[ledger].sent(note, self._engine.at(begun))
+                running.ledger = ledger
             self._watch()
         return running
 
@@ -169,8 +173,8 @@ class Iteration:
         if failure is not None:
             text = self.vu.driver.redactor.redact(failure.text)
             engine.recorder.error(failure.kind, running.name, engine.at(now), text)
-        if running.key is not None:
-            engine.ledgers[running.ledger or ""].ended(running.key, engine.at(now), known)
+        if running.ledger is not None:
+            engine.ledgers[running.ledger].ended(running.noted, engine.at(now), known)
         if self.outcome is Outcome.OK:
             self.outcome = outcome
         self.last = now

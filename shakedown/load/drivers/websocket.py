@@ -16,8 +16,10 @@ from websockets.typing import Subprotocol
 from shakedown.load.drivers import values
 from shakedown.load.drivers.operations import OperationsDriver, OperationsVu, Prepared
 from shakedown.load.drivers.users import Failure, Iteration, Running, transport_failure
+from shakedown.load.notes import note_of
 from shakedown.plan.driver_checks import DriverChecks, Facts, compile_driver_checks
 from shakedown.plan.drivers import Websocket, WebsocketOperation
+from shakedown.records.ledger import LedgerNote
 
 if TYPE_CHECKING:
     from shakedown.load.engine import Engine
@@ -37,7 +39,13 @@ class PreparedWebsocket(Prepared[WebsocketOperation]):
                 return json.dumps(tree(names), ensure_ascii=False)
             return text(names) if text is not None else None
 
-        super().__init__("websocket", plan, render)
+        note = note_of(plan, "sent", None, removes=plan.removes)
+
+        def noted(names: Mapping[str, object], made: object) -> LedgerNote:
+            assert note is not None  # noqa: S101 - only then it is asked
+            return note(names, json.loads(made) if tree is not None and isinstance(made, str) else made, made)
+
+        super().__init__("websocket", plan, render, noted if note is not None else None)
         self.until: DriverChecks | None = compile_driver_checks("websocket", plan.until) if plan.until else None
         looks = self.checks.subjects | (self.until.subjects if self.until is not None else frozenset())
         self.reads_json = "json" in looks

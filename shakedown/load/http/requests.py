@@ -11,6 +11,7 @@ from shakedown.load.http.bodies import Body, Names, compile_text
 from shakedown.load.http.connection import HttpAnswer
 from shakedown.load.http.cookies import Jar
 from shakedown.load.http.redirects import Origin
+from shakedown.load.notes import note_of
 from shakedown.load.recorder import Recorder
 from shakedown.load.spec import LoadSpec
 from shakedown.plan.checks import Check, Checks, compile_checks, parse_check
@@ -18,6 +19,7 @@ from shakedown.plan.extracts import Source, parse_source
 from shakedown.plan.requests import Auth, Request
 from shakedown.plan.secrets import looks_secret
 from shakedown.plan.templates import is_constant
+from shakedown.records.ledger import LedgerNote
 from shakedown.records.load import Outcome
 
 __all__ = ["Parts", "PreparedRequest", "home_of", "prepare"]
@@ -36,7 +38,7 @@ class Parts:
         secret: those that go to the target alone.
         about: those that say something of the body.
         cookies: what the plan itself gives as cookies.
-        key: of the ledger.
+        note: for the ledger.
     """
 
     path: str
@@ -45,7 +47,7 @@ class Parts:
     about: str
     cookies: str
     body: bytes
-    key: str | None
+    note: LedgerNote | None
 
 
 class PreparedRequest:
@@ -85,7 +87,8 @@ class PreparedRequest:
             or http.connection == "per-request" or (http.compression and self.keeps_body)
         )  # fmt: skip
         self._body = Body(request, base)
-        self._key = compile_text(request.key) if request.key is not None else None
+        removes = self.method == "DELETE" if request.removes is None else request.removes
+        self._note = note_of(request, "body", lambda value: value["id"], removes=removes)
         headers = {**http.headers, **request.headers}
         lower = {name.lower(): name for name in headers}
         usual = {"Host": home_of(spec).name, "User-Agent": "shakedown", "Accept": "*/*"}
@@ -135,11 +138,9 @@ class PreparedRequest:
         if self._query is not None:
             path += ("&" if "?" in path else "?") + self._query(names)
         value, body = self._body.render(names)
-        key = None
-        if self.ledger is not None:
-            key = self._key({**names, "body": value}) if self._key else str(value["id"])
+        note = self._note(names, value, body) if self._note is not None else None
         return Parts(
-            path, self._lines(names), self._secret(names), self._about(names), self._cookie_text(names), body, key
+            path, self._lines(names), self._secret(names), self._about(names), self._cookie_text(names), body, note
         )
 
     def assemble(self, parts: Parts, cookies: str = "") -> bytes:
@@ -166,7 +167,7 @@ class PreparedRequest:
     def render(self, names: Names) -> tuple[bytes, str | None]:
         """The request's bytes and its ledger key (None without a ledger)."""
         parts = self.parts(names)
-        return self.assemble(parts), parts.key
+        return self.assemble(parts), parts.note.key if parts.note is not None else None
 
     # -------------------------------------------------------------------------------------------------------- judging
     def wrong(self, answer: HttpAnswer, names: Names | None = None) -> str | None:

@@ -13,6 +13,7 @@ from shakedown.load.http.decoding import decode
 from shakedown.load.http.faults import ANSWERED, acknowledgement, fault_of
 from shakedown.load.http.redirects import Origin, Redirected, Route, is_redirect
 from shakedown.load.http.requests import Parts, PreparedRequest
+from shakedown.records.ledger import LedgerNote
 from shakedown.records.load import Outcome
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class HttpVu:
         self._request: PreparedRequest
         self._due = self._sent = self._asked = 0.0
         self._warm_up = False
-        self._key: str | None = None
+        self._note: LedgerNote | None = None
+        self._noted = 0  # its number in the ledger
         self._data = b""
         self._parts: Parts | None = None
         self._route: Route | None = None
@@ -79,7 +81,7 @@ class HttpVu:
     def _send(self) -> None:
         request = self._request = self._steps[self._step]
         self._serial += 1
-        self._key = None
+        self._note = None
         self._head = request.head
         if request.constant is not None and request.plain:
             self._data = request.constant
@@ -91,9 +93,14 @@ class HttpVu:
                 return
         self._retried = False
         self._sent = time.monotonic()
-        if self._key is not None:
+        if self._note is not None:
             engine = self._engine
-            engine.ledgers[request.ledger or ""].sent(self._key, engine.at(self._sent))
+            try:
+                self._noted = engine.ledgers[request.ledger or ""].sent(self._note, engine.at(self._sent))
+            except LoadError as error:  # nothing is sent that is not noted
+                self._note = None
+                self._impossible(error)
+                return
         connection = self._connection
         if connection is not None and connection.usable:
             self._asked = self._sent
@@ -107,7 +114,7 @@ class HttpVu:
         if self._step and request.constant is None:
             self._engine.context.start(self._iteration, self._step)
         parts = self._parts = request.parts(self._names)
-        self._key = parts.key
+        self._note = parts.note
         home = driver.home
         cookies = self._jar.header(_host(home), _path(parts.path), secure=home.tls) if self._jar else ""
         self._data = request.assemble(parts, cookies) if cookies or request.constant is None else request.constant
@@ -328,9 +335,9 @@ class HttpVu:
             if kind:
                 example = self._driver.example(kind, request.name, text, answer, self._names)
                 recorder.error(kind, request.name, self._engine.at(now), example)
-        if self._key is not None:
+        if self._note is not None:
             ledger = self._engine.ledgers[request.ledger or ""]
-            ledger.ended(self._key, self._engine.at(now), acknowledgement(outcome, kind))
+            ledger.ended(self._noted, self._engine.at(now), acknowledgement(outcome, kind))
         if outcome is not Outcome.OK:
             self._finish(outcome)
         elif request.pause is not None:
