@@ -1,0 +1,264 @@
+"""The commands and their options. Every command imports what it needs itself, so that `--help` is quick."""
+
+import io
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shakedown import __version__
+from shakedown.errors import ExitCode, ShakedownError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="shakedown",
+    help="Take a service through baseline, stress, endurance, faults and recovery, and say with evidence whether it holds.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 passed, 1 failed, 2 usage or plan error, 3 inconclusive, 4 could not run, 130 interrupted.",
+)
+
+PlanArgument = Annotated[Path, typer.Argument(help="The plan, a YAML file.", show_default=False)]
+Profile = Annotated[str | None, typer.Option("--profile", "-p", help="One of the plan's profiles, such as smoke.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change the plan: stages.stress.parallel.0.rate=50. May be repeated.")
+]
+Root = Annotated[Path, typer.Option("--root", envvar="SHAKEDOWN_ROOT", help="The folder for results.")]
+RunName = Annotated[str, typer.Argument(help="A run, the beginning of its name, or `last`.")]
+ROOT = Path(".shakedown")
+BROKEN_PIPE = 141
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer's callback
+    if value:
+        typer.echo(f"shakedown {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command()
+def run(
+    plan: PlanArgument,
+    profile: Profile = None,
+    set_: Overrides = None,
+    root: Root = ROOT,
+    seed: Annotated[int | None, typer.Option(help="Makes schedules and data repeatable.")] = None,
+    allow_inconclusive: Annotated[bool, typer.Option("--allow-inconclusive", help="End with 0 instead of 3.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's own log as well.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be done, and how it would be undone.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Also write junit.xml to this file.")] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option("--summary", help="Also write summary.md, for the summary of a CI step, to this file."),
+    ] = None,
+) -> None:
+    """Run a plan and print the verdict."""
+    if dry_run:
+        from shakedown.cli.dry_run import show_dry_run
+
+        show_dry_run(plan, profile, set_ or [], seed)
+        return
+    from shakedown.cli.run import run_plan
+
+    copies = {name: path for name, path in (("junit.xml", junit), ("summary.md", summary)) if path is not None}
+    run_plan(
+        plan, profile, set_ or [], root, seed, allow_inconclusive=allow_inconclusive, verbose=verbose, copies=copies
+    )
+
+
+@app.command()
+def validate(plan: PlanArgument, profile: Profile = None, set_: Overrides = None) -> None:
+    """Find every error in a plan that can be known before anything starts."""
+    from shakedown.cli.show import validate_plan
+
+    validate_plan(plan, profile, set_ or [])
+
+
+@app.command()
+def runs(root: Root = ROOT, limit: Annotated[int, typer.Option(help="How many.", min=1)] = 20) -> None:
+    """List runs, the newest first."""
+    from shakedown.cli.show import list_runs
+
+    list_runs(root, limit)
+
+
+@app.command()
+def report(
+    run: RunName = "last",
+    root: Root = ROOT,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder to write to; by default the run's own.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print summary.json instead; writes files only with --out.")
+    ] = False,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Print the report itself, for reading; writes files only with --out.")
+    ] = False,
+) -> None:
+    """Render a run's report again, from the database, and print where it is. Ends with 0 whatever the run's verdict."""
+    from shakedown.cli.show import render
+
+    render(run, root, out, as_json=json, in_terminal=terminal)
+
+
+@app.command()
+def cleanup(root: Root = ROOT, run: Annotated[str | None, typer.Option(help="Only this run.")] = None) -> None:
+    """Take back what runs left behind that died: faults, containers, networks, processes."""
+    from shakedown.cli.machine import clean_up
+
+    clean_up(root, run)
+
+
+@app.command()
+def doctor(root: Root = ROOT) -> None:
+    """Say what this machine can and cannot do, and what each lack means."""
+    from shakedown.cli.machine import examine
+
+    examine(root)
+
+
+@app.command()
+def calibrate(
+    root: Root = ROOT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure what this machine's load generator can do; later runs near that are warned about."""
+    from shakedown.cli.calibrate import calibrate_machine
+
+    calibrate_machine(root, as_json=as_json)
+
+
+@app.command()
+def proxy(
+    listen: Annotated[str, typer.Option(help="Where it listens: 127.0.0.1:8081.")],
+    to: Annotated[str, typer.Option(help="Where connections are handed on to: host:port.")],
+    fault: Annotated[
+        list[str] | None, typer.Option(help="As in a plan: '{type: network-latency, latency: 200ms}'. May be repeated.")
+    ] = None,
+    for_: Annotated[str, typer.Option("--for", help="How long it stands: 30s, 5m, 1h.")] = "1h",
+    seed: Annotated[int, typer.Option(help="Of what the faults do at random.")] = 0,
+) -> None:
+    """Stand before a service and disturb the connections to it."""
+    from shakedown.cli.proxy import run_proxy
+
+    run_proxy(listen, to, fault or [], for_, seed)
+
+
+@app.command()
+def watch(
+    container: Annotated[list[str] | None, typer.Option(help="A container, by name or id. May be repeated.")] = None,
+    pid: Annotated[list[int] | None, typer.Option(help="A process with its children. May be repeated.")] = None,
+    prometheus: Annotated[
+        list[str] | None, typer.Option(help="'http://127.0.0.1:8000/metrics queue_depth,jobs_total'. May be repeated.")
+    ] = None,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option(help="'backlog={redis: LLEN jobs, url: redis://127.0.0.1:6379}', as in a plan. May be repeated."),
+    ] = None,
+    every: Annotated[str, typer.Option(help="From look to look.")] = "1s",
+    for_: Annotated[str | None, typer.Option("--for", help="How long; by default until Ctrl-C.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each look, also on a terminal.")] = False,
+) -> None:
+    """Sample a running system as a run would, live; it is only looked at."""
+    from shakedown.cli.watch import watch_system
+
+    watch_system(container or [], pid or [], prometheus or [], probe or [], every=every, limit=for_, as_json=as_json)
+
+
+@app.command()
+def schema(
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Of summary.json instead, for programs that read it.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of plans, for editors."""
+    from shakedown.cli.show import print_schema
+
+    print_schema(of_summary=summary)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("shakedown.yaml"),
+    openapi: Annotated[Path | None, typer.Option(help="From an OpenAPI 3 document (JSON or YAML).")] = None,
+    har: Annotated[Path | None, typer.Option(help="From a browser's recording (HAR).")] = None,
+    curl: Annotated[list[str] | None, typer.Option(help="From a curl command, quoted. May be repeated.")] = None,
+    url: Annotated[str | None, typer.Option(help="The service's address, instead of the source's.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Only what this regular expression finds: GET /path, name, tag.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Of a recording: this host; by default the most frequent.")] = None,
+    limit: Annotated[int, typer.Option(help="Most requests to write.", min=1, max=1000)] = 100,
+    static: Annotated[bool, typer.Option("--static", help="Of a recording: scripts and pictures too.")] = False,
+    all_methods: Annotated[bool, typer.Option("--all-methods", help="Write DELETE requests, not as comments.")] = False,
+    allow: Annotated[bool, typer.Option("--allow", help="Allow load on a host that is not this machine.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Write a plan to begin with: plain, or from what is there already."""
+    from shakedown.cli.init import write_first_plan
+    from shakedown.imports import ImportOptions
+
+    options = ImportOptions(
+        url=url, only=only, host=host, all_methods=all_methods, static=static, allow=allow, limit=limit
+    )
+    write_first_plan(path, openapi=openapi, har=har, curl=curl or [], options=options, force=force)
+
+
+def main() -> None:
+    """The entry point: a mistake of the user's never shows a traceback, and nothing but a verdict ends with 0, 1 or 3."""
+    for stream in (sys.stdout, sys.stderr):  # what a terminal's encoding lacks is shown as its escape
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except SystemExit as end:
+        if end.code == int(ExitCode.FAILED) and _reader_is_gone():
+            sys.exit(BROKEN_PIPE)
+        raise
+    except ShakedownError as error:
+        from shakedown.cli.console import fail
+
+        fail(error)
+    except KeyboardInterrupt:
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except BrokenPipeError:  # the reader of our output went away: the exit code that a shell gives to SIGPIPE
+        _give_up_output()
+        sys.exit(BROKEN_PIPE)
+    except OSError as error:
+        _give_up_output()
+        sys.stderr.write(f"error: {error}\nhint: if this is the output itself, free some space where it goes\n")
+        sys.exit(int(ExitCode.COULD_NOT_RUN))
+    except Exception:  # noqa: BLE001 - ours, and told whole; Python's own exit code for it would say `failed`
+        traceback.print_exc()
+        sys.exit(int(ExitCode.COULD_NOT_RUN))
+
+
+def _reader_is_gone() -> bool:
+    """Whether a library ended us with 1 for a closed pipe, which would read as the verdict `failed`."""
+    console = sys.modules.get("shakedown.cli.console")
+    return type(sys.stdout).__name__ == "PacifyFlushWrapper" or (console is not None and console.out.quiet)
+
+
+def _give_up_output() -> None:
+    """What is still buffered goes nowhere, or Python's own last flush would fail once more and change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,172 @@
+"""`shakedown run`: the pipeline with live progress, and its verdict at the end."""
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from shakedown.cli.console import err, out, paint
+from shakedown.errors import ExitCode, ReportError, ShakedownError, UsageError
+from shakedown.session.progress import Progress, listen
+
+__all__ = ["run_plan"]
+
+PLAIN_EVERY = 5.0
+SERVER_START_LIMIT = 120  # seconds: on a busy machine Prefect's server takes its time
+_MARKS = {
+    "stage": "▸",
+    "service": "·",
+    "suite": "·",
+    "fault": "⚡",
+    "finding": "✗",
+    "warning": "!",
+    "run": "●",
+    "load": "·",
+}
+
+
+class _Teller:
+    """Lines for what happens; for the load, one line that is rewritten (terminal) or repeated now and then (elsewhere)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loads: dict[str, str] = {}
+        self._last_plain = 0.0
+        self.live: Live | None = None
+
+    def __call__(self, news: Progress) -> None:
+        with self._lock:
+            if news.kind == "load":
+                self._load(news)
+                return
+            if news.kind == "stage":
+                self._loads.clear()
+            colour = {"finding": "red", "warning": "yellow", "stage": "bold"}.get(news.kind, "")
+            subject = f"{news.subject}: " if news.subject and news.kind not in ("stage", "finding", "run") else ""
+            first, *rest = f"{subject}{news.text}".splitlines() or [""]
+            line = escape(f"{news.at:7.1f} s  {_MARKS[news.kind]} {first}")
+            err.print(f"[{colour}]{line}[/]" if colour else line)
+            for more in rest:
+                err.print(escape(f"             {more}"))
+
+    def _load(self, news: Progress) -> None:
+        self._loads[news.subject] = news.text
+        line = "   ".join(f"{name}: {text}" for name, text in self._loads.items())
+        if self.live is not None:
+            self.live.update(Text(f"{news.at:7.1f} s  … {line}", no_wrap=True, overflow="ellipsis"))
+        elif news.at - self._last_plain >= PLAIN_EVERY:
+            self._last_plain = news.at
+            err.print(escape(f"{news.at:7.1f} s  … {line}"))
+
+
+def run_plan(
+    plan: Path, profile: str | None, overrides: list[str], root: Path, seed: int | None, *, allow_inconclusive: bool,
+    verbose: bool, copies: Mapping[str, Path],
+) -> None:  # fmt: skip
+    """Run a plan; ends the process with its exit code.
+
+    Args:
+        copies: files of the report by name, and where they are to be as well.
+
+    Raises:
+        ReportError: a copy cannot be written.
+        UsageError: a copy's folder is not there.
+    """
+    from shakedown.plan import load_plan, planned_durations
+
+    for path in copies.values():
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}", hint="make it before the run")
+
+    loaded = load_plan(plan, profile=profile, overrides=overrides, environ=os.environ)
+    planned = sum(planned_durations(loaded.plan).values())
+    err.print(
+        f"{escape(loaded.plan.name)}: about {planned:.0f} s of planned load, holds and pauses; suites and recoveries come on top"
+    )
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(SERVER_START_LIMIT))
+    if not verbose:
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+        os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
+    begun = time.monotonic()
+    err.print("starting Prefect" + ("" if os.environ.get("PREFECT_API_URL") else " (its own temporary server)"))
+    from flows.pipeline import RunSummary, pipeline
+
+    teller = _Teller()
+    with listen(teller):
+        if err.is_terminal:
+            with Live(console=err, refresh_per_second=4, transient=True) as live:
+                teller.live = live
+                summary = _call(pipeline, RunSummary, plan, profile, overrides, root, seed)
+        else:
+            summary = _call(pipeline, RunSummary, plan, profile, overrides, root, seed)
+    _conclude(summary, time.monotonic() - begun, planned)
+    _copy(summary.report, copies)  # type: ignore[attr-defined]
+    code = int(summary.exit_code)  # type: ignore[attr-defined]
+    if allow_inconclusive and code == ExitCode.INCONCLUSIVE:
+        code = int(ExitCode.PASSED)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _call(
+    pipeline: object, kind: type, plan: Path, profile: str | None, overrides: list[str], root: Path, seed: int | None
+) -> object:
+    try:
+        state = pipeline(  # type: ignore[operator]
+            plan=str(plan), profile=profile, overrides=list(overrides), root=str(root), seed=seed, return_state=True
+        )
+    except RuntimeError as error:
+        if "API server" not in str(error):
+            raise
+        raise ShakedownError(
+            f"Prefect's server cannot be used: {error}", hint="run it again with --verbose, or set PREFECT_API_URL"
+        ) from error
+    summary = state.result(raise_on_failure=False)
+    if isinstance(summary, kind):
+        return summary
+    raise ShakedownError(
+        f"the pipeline ended without a result: {state.name}: {state.message}", hint="--verbose shows Prefect's log"
+    )
+
+
+def _conclude(summary: object, seconds: float, planned: float) -> None:
+    verdict = summary.verdict  # type: ignore[attr-defined]
+    word = str(verdict) if verdict is not None else "interrupted"
+    mark = verdict.symbol if verdict is not None else "…"
+    err.print(f"{seconds:.0f} s in all, {planned:.0f} s planned")
+    out.print(paint(word, f"{mark} {word}"))
+    from shakedown.reports import tidy
+
+    reason = tidy(summary.reason)  # type: ignore[attr-defined]
+    for line in reason.split("; ") if word != "passed" else [reason]:
+        out.print(f"  {escape(line)}")
+    if summary.report:  # type: ignore[attr-defined]
+        out.print(f"report: {escape(_short(summary.report))}")  # type: ignore[attr-defined]
+
+
+def _copy(report: str | None, copies: Mapping[str, Path]) -> None:
+    if report is None:
+        return
+    for name, path in copies.items():
+        try:
+            shutil.copyfile(Path(report).with_name(name), path)
+        except OSError as error:
+            raise ReportError(
+                f"{path} cannot be written: {error.strerror or error}", hint=f"it is in {Path(report).parent}"
+            ) from error
+
+
+def _short(path: str) -> str:
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
