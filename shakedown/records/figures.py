@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Change", "Difference", "Figure", "FigureName", "Outlook"]
+from shakedown.units import format_duration, format_share, format_size
+
+__all__ = ["Change", "Difference", "Figure", "FigureName", "Outlook", "show_value"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -109,3 +111,11 @@ class Outlook:
     runs: int = 0
     in_a_row: int = 0
     reason: str = ""
+
+
+def show_value(value: float | None, unit: str) -> str:
+    """A figure for people."""
+    if value is None:
+        return "–"
+    shape = {"s": format_duration, "B": format_size, "%": format_share}.get(unit)
+    return f"{value:.4g}{unit}" if shape is None else shape(value)

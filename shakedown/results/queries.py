@@ -1,6 +1,7 @@
 """Reading results back, as the records that were written."""
 
 import json
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -188,6 +189,14 @@ class Results:
             query = query.where(col(t.RunRow.git_commit).startswith(commit, autoescape=True))
         with Session(self._engine) as session:
             return [_run(row) for row in session.execute(query).scalars()]
+
+    def run_of_process(self, pid: int) -> RunInfo | None:
+        """The newest run that a process of this machine made."""
+        where = (col(t.RunRow.pid) == pid, col(t.RunRow.host) == socket.gethostname())
+        query = select(t.RunRow).where(*where).order_by(col(t.RunRow.started).desc()).limit(1)
+        with Session(self._engine) as session:
+            row = session.execute(query).scalar_one_or_none()
+            return None if row is None else _run(row)
 
     def stages(self, run: str) -> list[StageInfo]:
         """The stages in order."""

@@ -5,14 +5,13 @@ from datetime import datetime
 from pathlib import Path
 
 from shakedown.errors import StoreError
-from shakedown.records.figures import Change, FigureName, Outlook
+from shakedown.records.figures import Change, FigureName, Outlook, show_value
 from shakedown.records.judgement import Finding, Severity
 from shakedown.results.history import comparable, figure_run, look_at_run
 from shakedown.session.live import Session
-from shakedown.units import format_duration, format_share, format_size
 from shakedown.verdict import Verdict
 
-__all__ = ["note_artifacts", "show_figure", "with_history"]
+__all__ = ["note_artifacts", "with_history"]
 
 STAGE = "history"
 CHANGED = (Change.REGRESSED, Change.SUSPECT, Change.IMPROVED)
@@ -78,17 +77,9 @@ def _finding(words: str, name: FigureName, look: Outlook, *, fails: bool) -> Fin
 
 def _words(name: FigureName, unit: str, look: Outlook) -> str:
     verb = {Change.REGRESSED: "regressed", Change.SUSPECT: "is suspect", Change.IMPROVED: "improved"}[look.change]
-    shown = {key: show_figure(value, unit) for key, value in (("now", look.value), ("usual", look.usual))}
-    limit = f", limit {show_figure(look.limit, unit)}" if look.change is not Change.IMPROVED else ""
+    shown = {key: show_value(value, unit) for key, value in (("now", look.value), ("usual", look.usual))}
+    limit = f", limit {show_value(look.limit, unit)}" if look.change is not Change.IMPROVED else ""
     return f"{name} {verb}: {shown['now']}, usually {shown['usual']}{limit}"
-
-
-def show_figure(value: float | None, unit: str) -> str:
-    """A figure for people."""
-    if value is None:
-        return "–"
-    known = {"s": format_duration, "B": format_size, "%": format_share}
-    return known[unit](value) if unit in known else f"{value:.4g}{unit}"
 
 
 def note_artifacts(session: Session, *folders: Path) -> None:
@@ -97,7 +88,10 @@ def note_artifacts(session: Session, *folders: Path) -> None:
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink() and path.is_relative_to(session.run_dir):
-                data = path.read_bytes()
+                try:
+                    data = path.read_bytes()
+                except OSError:  # removed since it was listed: it is no artifact any more
+                    continue
                 place = path.relative_to(session.run_dir).as_posix()
                 found[place] = (place, len(data), hashlib.sha256(data).hexdigest())
     session.store.put_artifacts(session.run_id, found.values())
