@@ -12,9 +12,10 @@ from shakedown.analysis.evidence import (
     window_stats,
 )
 from shakedown.analysis.judged import LISTED, Judged, all_of, any_of, best, compare, decisive, join, shown, worst
-from shakedown.analysis.measures import Measured, of_counts, of_lags, of_samples, of_stats, of_suite
+from shakedown.analysis.measures import Measured, of_counts, of_lags, of_ledger, of_samples, of_stats, of_suite
 from shakedown.analysis.windows import Window, cut_windows, runs, single_seconds, whole_windows
 from shakedown.plan.thresholds import (
+    LEDGER,
     AllOf,
     AnyOf,
     Comparison,
@@ -120,6 +121,8 @@ class Evaluation:
             return self._of_load(comparison, evidence.loads[comparison.subject], request, window)
         if comparison.subject in evidence.suites:
             return of_suite(comparison.metric, evidence.suites[comparison.subject])
+        if comparison.subject == LEDGER and comparison.request is not None:
+            return of_ledger(comparison.metric, evidence.ledgers.get(comparison.request))
         return of_samples(comparison, self._sampled(comparison, window))
 
     def _sampled(self, comparison: Comparison, window: Window | None) -> list[tuple[float, float]]:

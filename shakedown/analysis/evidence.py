@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shakedown.records.histogram import Histogram
+from shakedown.records.ledger import LedgerResult
 from shakedown.records.load import LoadResult, Outcome
 from shakedown.records.observation import Sample
 from shakedown.records.suites import SuiteResult
@@ -31,6 +32,7 @@ class Evidence:
         tags: by load, the tags of each of its requests; a load that stands here has these requests and no others, so
             that one of which nothing was measured is seen to be missing.
         spans: by load, the times in which it ran, where it ran several times; by default it ran from its start to its end.
+        ledgers: those that were read back, by name.
         baseline: what relative limits are relative to; None when there is no baseline.
     """
 
@@ -41,6 +43,7 @@ class Evidence:
     end: float | None = None
     tags: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
     spans: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+    ledgers: Mapping[str, LedgerResult] = field(default_factory=dict)
     baseline: Evidence | None = None
 
     def contains(self, at: float) -> bool:

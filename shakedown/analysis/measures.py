@@ -9,10 +9,11 @@ from shakedown.analysis.evidence import WindowStats
 from shakedown.analysis.quantiles import samples_needed
 from shakedown.plan.thresholds import SERIES_UNITS, Comparison
 from shakedown.records.histogram import Histogram
+from shakedown.records.ledger import LedgerResult
 from shakedown.records.load import LoadCounts
 from shakedown.records.suites import SuiteResult, TestStatus
 
-__all__ = ["Measured", "of_counts", "of_lags", "of_samples", "of_stats", "of_suite"]
+__all__ = ["Measured", "of_counts", "of_lags", "of_ledger", "of_samples", "of_stats", "of_suite"]
 
 _PERCENTILE = re.compile(r"p\(?(\d+(?:\.\d+)?)\)?")
 
@@ -126,6 +127,15 @@ def of_suite(metric: str, results: Sequence[SuiteResult]) -> Measured:
         "peak_memory": float(max(result.peak_memory for result in results)),
     }
     return Measured(values[metric], len(run), weak=doubt)
+
+
+def of_ledger(metric: str, result: LedgerResult | None) -> Measured:
+    """A figure of a ledger that was read back; one that could not be judged in full may have more faults, not fewer."""
+    if result is None:
+        return Measured(None, 0, doubt="the ledger was not read back")
+    if result.problem and not result.checked:
+        return Measured(None, 0, doubt=result.problem)
+    return Measured(float(result.count(metric)), result.checked, weak=result.problem or "")
 
 
 def of_samples(comparison: Comparison, samples: Sequence[tuple[float, float]]) -> Measured:

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shakedown.errors import PlanProblem
 from shakedown.plan.document import Document, Path
+from shakedown.plan.ledgers import LEDGER_METRICS
 from shakedown.plan.model import Plan, UseScenario, UseSuite
 from shakedown.plan.profiles import nearest
 from shakedown.plan.services import ExternalService
 from shakedown.plan.thresholds import (
     AGGREGATES,
     COUNTERS,
+    LEDGER,
     LOAD_METRICS,
     PERCENTILE,
     SERIES_UNITS,
@@ -131,6 +133,9 @@ class ThresholdReferences:
         """Whether the subject is measured here, and has the metric, the request and the tags."""
         subject, text = comparison.subject, comparison.text
         use = by_label.get(subject)
+        if use is None and subject == LEDGER and LEDGER not in self._plan.services:
+            yield from self._ledger(path, comparison)
+            return
         if use is None:
             known = self._known_series(subject)
             if known is None:
@@ -170,6 +175,22 @@ class ThresholdReferences:
             )
         elif comparison.request is not None or comparison.tags:
             yield from self._selection(path, use, comparison)
+
+    def _ledger(self, path: Path, comparison: Comparison) -> Iterator[PlanProblem]:
+        """Whether `ledger.NAME.metric` is read back in this stage, and is a figure of it."""
+        stage = self._plan.stages.recovery
+        read = stage.ledgers if stage is not None and path[:2] == ("stages", "recovery") else []
+        if comparison.request is None:
+            yield self._problem(path, f"`{comparison.text}` names no ledger", "write ledger.NAME.lost == 0")
+        elif comparison.request not in read:
+            hint = nearest(comparison.request, read) if read else "ledgers are read back in the recovery stage"
+            listing = ", ".join(read) or "none"
+            yield self._problem(path, f"`{comparison.request}` is no ledger of this stage; it reads {listing}", hint)
+        elif comparison.metric not in LEDGER_METRICS:
+            message = f"no such metric: `{comparison.metric}`; a ledger has {', '.join(LEDGER_METRICS)}"
+            yield self._problem(path, message, nearest(comparison.metric, list(LEDGER_METRICS)))
+        elif comparison.tags or comparison.aggregate or comparison.factor is not None:
+            yield self._problem(path, "of a ledger, a number is compared with a number")
 
     def _selection(self, path: Path, use: UseScenario | UseSuite, comparison: Comparison) -> Iterator[PlanProblem]:
         """Whether a comparison's request and tags are those of the load."""
@@ -220,7 +241,9 @@ class ThresholdReferences:
                 continue
             for comparison in comparisons_of(node):
                 use = by_label.get(comparison.subject)
-                if isinstance(node, EachRequest):
+                if use is None and comparison.subject == LEDGER:
+                    yield self._problem(path, "a ledger is judged whole, not in windows or by request")
+                elif isinstance(node, EachRequest):
                     if not isinstance(use, UseScenario):
                         yield self._problem(
                             path, f"`{comparison.subject}` is no load: it has no requests to judge each"

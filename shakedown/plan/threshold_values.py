@@ -15,6 +15,7 @@ __all__ = [
     "AGGREGATES",
     "COUNTERS",
     "LAG_AGGREGATES",
+    "LEDGER",
     "LOAD_METRICS",
     "PERCENTILE",
     "SERIES_UNITS",
@@ -40,6 +41,7 @@ SERIES_UNITS = {
     "memory_uss": "B", "memory_pss": "B", "cpu": "", "pids": "", "threads": "", "open_files": "", "restarts": "",
     "oom_kills": "", "context_switches": "", "sockets_established": "", "sockets_close_wait": "", "sockets_time_wait": "",
 }  # fmt: skip
+LEDGER = "ledger"  # the subject of `ledger.messages.lost == 0`
 COUNTERS = ("count", "dropped", "bytes", "received")  # what only ever grows while a load runs
 WHOLE_LOAD = ("dropped", "dropped_rate", "start_lag")  # what belongs to a load's iterations, not to one of its requests
 AGGREGATES = ("max", "min", "avg", "last", "growth", "per_second")

@@ -24,6 +24,7 @@ suite      success_rate, error_rate                                             
 service    memory, memory_anon, network_rx, network_tx, block_read, block_write                           size
 or `host`  cpu (cores), pids, threads, open_files, restarts, oom_kills, Prometheus series                 number
            each with `.max` (when none is given), `.min`, `.avg`, `.last` or `.growth` (a share)
+ledger     ledger.NAME.lost, .duplicated, .corrupted, .phantom, …: of the recovery stage                   number
 =========  =============================================================================================  ==========
 
 docs/thresholds.md says what each form means, with an example.
@@ -48,6 +49,7 @@ from shakedown.plan.threshold_values import (
     AGGREGATES,
     COUNTERS,
     LAG_AGGREGATES,
+    LEDGER,
     LOAD_METRICS,
     PERCENTILE,
     SERIES_UNITS,
@@ -63,6 +65,7 @@ from shakedown.units import parse_duration
 __all__ = [
     "AGGREGATES",
     "COUNTERS",
+    "LEDGER",
     "LOAD_METRICS",
     "PERCENTILE",
     "SERIES_UNITS",

@@ -135,6 +135,7 @@ def look_at_thresholds(
         end=end,
         tags=_tags(session, loads),
         spans=_spans(loads),
+        ledgers={item.ledger: item for item in session.results.ledgers(session.run_id)} if stage == "recovery" else {},
         baseline=baseline_evidence(session) if relative else None,
     )
     breaches = {result.text: result for result in aborted}

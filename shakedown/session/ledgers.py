@@ -6,7 +6,7 @@ from shakedown.analysis.losses import ledger_says
 from shakedown.analysis.moments import moment_among
 from shakedown.ledgers.reader import list_before, read_back
 from shakedown.plan.ledgers import LEDGER_KINDS
-from shakedown.plan.thresholds import parse_threshold
+from shakedown.plan.thresholds import LEDGER, AnyOf, comparisons_of, nodes_of, parse_threshold
 from shakedown.records.judgement import Finding, Severity
 from shakedown.records.ledger import LedgerResult
 from shakedown.services import Address
@@ -59,11 +59,13 @@ def judge_ledger(session: Session, result: LedgerResult) -> tuple[Verdict, str]:
     """
     ledger = session.loaded.plan.ledgers[result.ledger]
     stage = session.loaded.plan.stages.recovery
+    expressions = [parse_threshold(text).expression for text in (stage.thresholds if stage is not None else ())]
     spoken = {
         comparison.metric
-        for text in (stage.thresholds if stage is not None else ())
-        for comparison in parse_threshold(text).comparisons
-        if comparison.subject == "ledger" and comparison.request == result.ledger
+        for expression in expressions
+        if not any(isinstance(node, AnyOf) for node in nodes_of(expression))  # behind an `or` it may not count
+        for comparison in comparisons_of(expression)
+        if comparison.subject == LEDGER and comparison.request == result.ledger
     }
     limits = {kind: ledger.limit(kind) for kind in LEDGER_KINDS if kind not in spoken}
     beyond = [kind for kind, limit in limits.items() if limit is not None and result.count(kind) > limit]
