@@ -140,6 +140,14 @@ class Fault(ABC, Generic[P]):
     def effect(self) -> Proof:
         """Look whether it took effect."""
 
+    def still(self) -> Proof | None:
+        """Look when the hold is nearly over: whether it lasted; None where the first look, or the revert, says all.
+
+        What is counted goes on being counted meanwhile, so this is the better measure; and a fault that ended half-way
+        (its rule removed, a setting set back by somebody else) is found here.
+        """
+        return None
+
     @abstractmethod
     def revert(self) -> None:
         """Take it back."""

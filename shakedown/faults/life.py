@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from shakedown.errors import FaultError, FaultRefusedError, GuardError, ShakedownError
@@ -19,6 +20,8 @@ STEP_LIMIT = 30.0
 REVERT_SLACK = 15.0
 LOOK_EVERY = 0.2
 PROOF_SHARE = 0.8  # of the hold time within which the effect must show
+LAST_LOOK = 0.5  # seconds before the end of the hold at which the effect is looked for again, at most; and this share:
+LAST_SHARE = 0.1
 GONE_WITHIN = 10.0
 INJECTION_PATIENCE = 3.0  # once everything is to end, an injection gets this long to end by itself
 PROOF_OVERRUN = 3.0  # a proof that is under way when the hold time ends may prolong it by this
@@ -144,10 +147,11 @@ def _prepare(
 
 
 def _hold(fault: Fault[Any], record: Injection, hold: float, context: FaultContext) -> None:
-    """Let the fault last, and look for its effect until it shows."""
+    """Let the fault last, look for its effect until it shows, and once more when it is nearly over."""
     until = context.clock.monotonic((record.applied_at or 0.0) + hold)
     prove_until = time.monotonic() + hold * PROOF_SHARE
-    while time.monotonic() < until and not context.ending:
+    last_look = until - min(LAST_LOOK, hold * LAST_SHARE)
+    while time.monotonic() < last_look and not context.ending:
         if (record.effect is None or not record.effect.held) and time.monotonic() < prove_until:
             left = min(until - time.monotonic() + PROOF_OVERRUN, STEP_LIMIT)
             try:
@@ -159,11 +163,34 @@ def _hold(fault: Fault[Any], record: Injection, hold: float, context: FaultConte
                 continue
             if record.effect.held:
                 record.proved_at = context.clock.now()
+        context.stop.wait(max(min(LOOK_EVERY, last_look - time.monotonic()), 0.0))
+    if not context.ending:
+        _look_again(fault, record, context)
+    while time.monotonic() < until and not context.ending:
         context.stop.wait(max(min(LOOK_EVERY, until - time.monotonic()), 0.0))
     if record.effect is None:
         record.effect = Proof(held=False, evidence="the fault ended before its effect was looked for")
     if not context.ending and (lost := _bounded(context.agents.lost, "looking for the agents")) is not None:
         raise FaultError(f"the fault did not last for its time: {lost}")
+
+
+def _look_again(fault: Fault[Any], record: Injection, context: FaultContext) -> None:
+    """Whether it lasted. What is counted to the end replaces what was counted when it first showed."""
+    try:
+        proof = _bounded(
+            fault.still, "the proof that it lasted", PROOF_OVERRUN, over=lambda: context.ending, patience=PROOF_PATIENCE
+        )
+    except Exception as error:  # noqa: BLE001 - not proved to have lasted is not held
+        if context.ending:  # cut short: the first look counts, as with any fault that is ended early
+            return
+        proof = Proof(held=False, evidence=_words(error))
+    if proof is None:
+        return
+    if record.effect is not None and record.effect.held and not proof.held:
+        proof = replace(proof, evidence=f"it was in effect, but not to the end: {proof.evidence}")
+    if proof.held and record.proved_at is None:
+        record.proved_at = context.clock.now()
+    record.effect = proof
 
 
 def _revert(fault: Fault[Any], record: Injection, context: FaultContext, problems: list[str]) -> None:

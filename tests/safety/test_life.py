@@ -67,6 +67,9 @@ class Habit(Fault[FaultModel]):
     def effect(self) -> Proof:
         return self._do("effect") or Proof(held=self.active, evidence="seen")
 
+    def still(self) -> Proof | None:
+        return self.bad["still"]() if "still" in self.bad else None  # no step of its own: most faults have none
+
     def revert(self) -> None:
         self._do("revert")
         self.active = False
@@ -121,6 +124,35 @@ def test_a_good_life(context):
     assert record.gone.held
     assert record.asked_at <= record.applied_at <= record.proved_at <= record.revert_asked_at <= record.reverted_at
     assert intents(context) == []
+
+
+def test_what_is_measured_to_the_end_counts(context):
+    """A last look, before the revert, replaces the first: a better number, a late effect, or one that did not last."""
+    better = live(Habit(context, still=lambda: Proof(held=True, evidence="5 % of 900", measured=5.0)))
+    assert (better.effect.held, better.effect.evidence, better.effect.measured) == (True, "5 % of 900", 5.0)
+    late = live(
+        Habit(context, effect=lambda: Proof(held=False, evidence="too few"), still=lambda: Proof(True, "enough"))
+    )
+    assert late.effect.held
+    assert late.proved_at is not None
+    ended = live(Habit(context, still=lambda: Proof(held=False, evidence="2 of our 4 rules were removed")))
+    assert not ended.effect.held
+    assert ended.effect.evidence == "it was in effect, but not to the end: 2 of our 4 rules were removed"
+    assert ended.gone.held
+
+
+def test_a_last_look_that_fails_proves_nothing(context):
+    """An error, or no answer, at the last look: not held, with the reason; reverted all the same."""
+
+    def gone() -> Proof:
+        raise FaultError("the agent does not answer")
+
+    for still, words in ((gone, "the agent does not answer"), (lambda: time.sleep(0.4), "did not end within 0.1 s")):
+        record = live(Habit(context, still=still))
+        assert not record.effect.held
+        assert words in record.effect.evidence
+        assert record.gone.held
+        assert record.error is None
 
 
 def test_a_refused_fault_touches_nothing(context):

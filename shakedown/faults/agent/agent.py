@@ -110,7 +110,7 @@ class Agent:
 
     def stats(self, tag):
         fault = self.faults[tag]
-        return {"rules": fault.rules.present(), **fault.stats()}
+        return {"rules": fault.rules.present(), "placed": fault.rules.placed, **fault.stats()}
 
     def revert(self, tag):
         """Take one fault back; it is kept, so that its figures can still be asked for."""

@@ -277,19 +277,21 @@ class Ways:
 
     def add(self):
         for family in self.families:
-            for protocol in ("udp", "tcp"):
-                to = ["-p", protocol, "--dport", "53"]
-                family.add("nat", "OUTPUT", [*to, *self.away], ["REDIRECT", "--to-ports", str(PORT)])
-                try:
-                    family.add("raw", "OUTPUT", [*to, *self.away], ["CT", "--zone-orig", ZONE])
-                except RuntimeError:
-                    note = "this kernel has no CT target: sockets that were in use before may escape"
-                    if note not in self.notes:
-                        self.notes.append(note)
+            here = [["-p", protocol, "--dport", "53", *self.away] for protocol in ("udp", "tcp")]
+            family.add(*(("nat", "OUTPUT", match, ["REDIRECT", "--to-ports", str(PORT)]) for match in here))
+            try:
+                family.add(*(("raw", "OUTPUT", match, ["CT", "--zone-orig", ZONE]) for match in here))
+            except RuntimeError:
+                family.added = [one for one in family.added if one[0] != "raw"]
+                self.notes.append("this kernel has no CT target: sockets that were in use before may escape")
 
     def remove(self):
         for family in self.families:
             family.remove()
+
+    @property
+    def placed(self):
+        return sum(family.placed for family in self.families)
 
     def present(self):
         return sum(family.present() for family in self.families)
@@ -298,7 +300,7 @@ class Ways:
 class NoWays:
     """Before there are any."""
 
-    timed, notes = False, ()
+    timed, notes, placed = False, (), 0
 
     def remove(self):
         pass

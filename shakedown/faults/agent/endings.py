@@ -246,15 +246,18 @@ class Refused:
 
     def __init__(self, agent, order):
         self.order, self.rules = order, agent.redirects(order)
+        self.last = None
 
     async def start(self):
         self.rules.refuse(self.order.get("share", 1.0))
 
     def stop(self):
+        self.last = self.last or self.rules.refused()
         self.rules.remove()
 
     def stats(self):
-        return {"packets": self.rules.packets(), "uncovered": self.rules.uncovered}
+        came, refused = self.last if self.last is not None else self.rules.refused()
+        return {"came": came, "packets": refused, "uncovered": self.rules.uncovered}
 
 
 class RefusedHere(ProxyFault):
@@ -267,7 +270,7 @@ class RefusedHere(ProxyFault):
         connection.reset()
 
     def stats(self):
-        return {**super().stats(), "packets": self.refused}
+        return {**super().stats(), "came": self.seen, "packets": self.refused}
 
 
 KINDS = {

@@ -71,7 +71,7 @@ def has_ipv6():
 class Batch:
     """The rules of one fault, for IPv4 and, where the namespace has it, IPv6: in force together, and gone together.
 
-    One call of the tool for each table, so that no time passes between the first rule and the last.
+    One call of the tool, so that no time passes between the first rule and the last.
     """
 
     def __init__(self, agent, order):
@@ -89,35 +89,38 @@ class Batch:
             self.added.setdefault((each, table), []).append(" ".join(words))
 
     def commit(self):
-        for (family, table), lines in self.added.items():
-            code, output = self.restore(family, table, [f"-I {line}" for line in reversed(lines)])
-            if code:
-                raise RuntimeError(f"{self.tools[family]}-restore, table {table}: {output.strip()}; {lines[0]}")
-
-    def restore(self, family, table, lines):
-        text = "\n".join([f"*{table}", *lines, "COMMIT", ""])
-        return rules.run(f"{self.tools[family]}-restore", "-w", "--noflush", input=text)
+        for family, tool in self.tools.items():
+            tables = {
+                table: [f"-I {line}" for line in reversed(lines)]
+                for (each, table), lines in self.added.items()
+                if each == family
+            }
+            if tables:
+                code, output = rules.restore(tool, tables)
+                if code:
+                    raise RuntimeError(f"{tool}-restore: {output.strip()}; {next(iter(tables.values()))[0]}")
 
     def remove(self):
         """Delete every rule that was added; what is gone already is no error."""
-        while self.added:
-            (family, table), lines = self.added.popitem()
-            if self.restore(family, table, [f"-D {line}" for line in lines])[0]:
-                for line in lines:
-                    rules.run(self.tools[family], "-w", "-t", table, "-D", *line.split())
+        added, self.added = self.added, {}
+        for family, tool in self.tools.items():
+            rules.delete(
+                tool, [(table, one) for (each, table), lines in added.items() if each == family for one in lines]
+            )
+
+    @property
+    def placed(self):
+        """How many rules there should be, and disciplines of the fault."""
+        return sum(map(len, self.added.values())) + len(self.extra)
 
     def present(self):
         """How many rules with the tag there are, and disciplines of the fault."""
-        return len(list(self.lines())) + sum(each.present() for each in self.extra)
+        return len(list(self.lines())) + sum(bool(each.present()) for each in self.extra)
 
     def lines(self):
         """Every rule with the tag: its packets, chain and target."""
         for tool in self.tools.values():
-            for line in rules.run(f"{tool}-save", "-c")[1].splitlines():
-                words = line.split()
-                if line.startswith("[") and self.tag in line.replace('"', " ").split():
-                    target = words[words.index("-j") + 1] if "-j" in words else ""
-                    yield int(words[0][1:].split(":")[0]), words[2], target
+            yield from rules.tagged(tool, self.tag)
 
     def counts(self, chain):
         """Packets considered and packets hit in a chain."""

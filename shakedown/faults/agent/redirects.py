@@ -7,6 +7,7 @@ import rules
 from proxy import MARK, plain
 
 AT_ONCE = 40  # connections ended by one call
+REFUSE = ["REJECT", "--reject-with", "tcp-reset"]
 OWN_GROUP = 61999  # of the agent's process, where the kernel has no `-m mark`
 
 
@@ -62,50 +63,64 @@ class Redirects:
 
     def redirect(self):
         chosen = [(one["direction"], match) for one in self.order["connections"] for match in self.matches(one)]
-        for direction, (family, match, away) in chosen:
-            chain = "PREROUTING" if direction == "in" else "OUTPUT"
-            family.add("nat", chain, [*match, *away], ["REDIRECT", "--to-ports", str(self.proxy.ports[direction])])
+        self.add(
+            (family, "nat", "PREROUTING" if direction == "in" else "OUTPUT", [*match, *away],
+             ["REDIRECT", "--to-ports", str(self.proxy.ports[direction])])
+            for direction, (family, match, away) in chosen
+        )  # fmt: skip
         existing = self.order.get("existing", "reset")
         if existing == "vanish":
             self.drop(chosen)
         if existing != "reset":
             return
         self.end_open_ones()
-        for direction, (family, match, away) in chosen:
-            chain = "INPUT" if direction == "in" else "OUTPUT"
-            # Whatever was not found above is reset at its next packet. RST itself passes, or the other end would never know.
-            living = ["!", "--tcp-flags", "RST", "RST"]
-            family.add("filter", chain, [*match, *living, *away], ["REJECT", "--reject-with", "tcp-reset"])
+        # Whatever was not found above is reset at its next packet. RST itself passes, or the other end would never know.
+        living = ["!", "--tcp-flags", "RST", "RST"]
+        self.add(
+            (family, "filter", "INPUT" if direction == "in" else "OUTPUT", [*match, *living, *away], REFUSE)
+            for direction, (family, match, away) in chosen
+        )
+
+    def add(self, wanted):
+        """Rules, each with its family before it: those of one family together."""
+        by_family = {}
+        for family, *rule in wanted:
+            by_family.setdefault(family, []).append(rule)
+        for family, some in by_family.items():
+            family.add(*some)
 
     def drop(self, chosen):
         """What goes round the proxy vanishes: packets of connections that were open before, and of no others.
 
         Here a redirected connection has the proxy's port, and not the server's: none of these rules matches it.
         """
+        wanted = []
         for direction, (family, match, away) in chosen:
-            family.add("filter", "INPUT" if direction == "in" else "OUTPUT", [*match, *away], ["DROP"])
+            wanted.append((family, "filter", "INPUT" if direction == "in" else "OUTPUT", [*match, *away], ["DROP"]))
             if direction == "in":  # the answers; of what the target calls, those to the proxy itself look the same
                 turned = [{"-i": "-o", "-s": "-d", "--dport": "--sport"}.get(word, word) for word in match]
-                family.add("filter", "OUTPUT", turned, ["DROP"])
+                wanted.append((family, "filter", "OUTPUT", turned, ["DROP"]))
+        self.add(wanted)
 
     def dropped(self):
         """Packets that vanished so."""
-        total = 0
-        for family in (self.four, self.six):
-            if family is not None:
-                listing = rules.run(family.tool, "-w", "-t", "filter", "-L", "-v", "-x", "-n")[1]
-                total += sum(
-                    int(line.split()[0]) for line in listing.splitlines() if family.tag in line and " DROP " in line
-                )
-        return total
+        return sum(family.packets("DROP") for family in self.families())
 
     def refuse(self, share):
-        """Answer new connections by RST, this share of them."""
+        """Answer new connections by RST, this share of them; a rule before counts how many there were."""
         lot = ["-m", "statistic", "--mode", "random", "--probability", f"{share:.6f}"] if share < 1 else []
+        wanted = []
         for one in self.order["connections"]:
             chain = "INPUT" if one["direction"] == "in" else "OUTPUT"
             for family, match, away in self.matches(one):
-                family.add("filter", chain, [*match, "--syn", *lot, *away], ["REJECT", "--reject-with", "tcp-reset"])
+                wanted.append((family, "filter", chain, [*match, "--syn", *lot, *away], REFUSE))
+                wanted.append(
+                    (family, "filter", chain, [*match, "--syn", *away], [])
+                )  # inserted later, so it is before
+        self.add(wanted)
+
+    def families(self):
+        return [family for family in (self.four, self.six) if family is not None]
 
     def matches(self, one):
         """For each port and address: which family's rules, what they match, and how the proxy itself is left out."""
@@ -155,15 +170,20 @@ class Redirects:
                 self.closed += len(output.split("\n")) - 1
 
     def remove(self):
-        for family in (self.four, self.six):
-            if family is not None:
-                family.remove()
+        for family in self.families():
+            family.remove()
+
+    @property
+    def placed(self):
+        return sum(family.placed for family in self.families())
 
     def present(self):
-        return sum(family.present() for family in (self.four, self.six) if family is not None)
+        return sum(family.present() for family in self.families())
 
-    def packets(self):
-        return sum(family.packets() for family in (self.four, self.six) if family is not None)
+    def refused(self):
+        """New connections that came, and that were refused."""
+        met = [found for family in self.families() for found in rules.tagged(family.tool, family.tag)]
+        return tuple(sum(packets for packets, _, target in met if target == kind) for kind in ("", "REJECT"))
 
 
 class NoRules:
@@ -184,8 +204,9 @@ class NoRules:
         """What is left of the fault: as if it were one rule."""
         return self.left
 
-    def packets(self):
-        return 0
+    @property
+    def placed(self):
+        return self.left
 
     def dropped(self):
         return 0

@@ -126,6 +126,10 @@ class CustomFault(Fault[C]):
         """What the proof says."""
         return self.prove()
 
+    def still(self) -> Proof | None:
+        """The same proof again."""
+        return self.effect()
+
     def revert(self) -> None:
         """Run the revert, as any other process would."""
         carry_out(self.undo(), self.context.client if self.context.system.client is not None else None)

@@ -98,6 +98,10 @@ class HoldConnectionsFault(PostgresFault[PostgresHoldConnections]):
             measured=held, unit="connections",
         )  # fmt: skip
 
+    def still(self) -> Proof | None:
+        """The same proof again."""
+        return self.effect()
+
     def revert(self) -> None:
         """Take no more, and let go of all."""
         if self._again is not None:

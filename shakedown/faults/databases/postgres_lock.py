@@ -90,14 +90,18 @@ class LockFault(PostgresFault[PostgresLock]):
         found = _WAITED.search(answer.errors)
         return float(found[1]) if found else None
 
+    def still(self) -> Proof | None:
+        """The lock is granted to us."""
+        granted = self.psql.value(fill(_GRANTED, table=self._table, name=self.psql.mark))
+        if granted not in ("", "0"):
+            return None
+        said = shown(" ".join(line for line in self._kept.lines if "psql" in line)) if self._kept else ""
+        return Proof(held=False, evidence=f"the lock is not granted: other transactions hold the table {said}".strip())
+
     def effect(self) -> Proof:
         """The lock is granted to us, and a statement of somebody else's waits for it."""
-        granted = self.psql.value(fill(_GRANTED, table=self._table, name=self.psql.mark))
-        if granted in ("", "0"):
-            said = shown(" ".join(line for line in self._kept.lines if "psql" in line)) if self._kept else ""
-            return Proof(
-                held=False, evidence=f"the lock is not granted: other transactions hold the table {said}".strip()
-            )
+        if (missing := self.still()) is not None:
+            return missing
         waited = self._probe()
         if waited is None:
             return Proof(held=False, evidence="the lock is granted, yet a statement did not wait for it")

@@ -76,6 +76,13 @@ class MaxConnectionsFault(PostgresFault[PostgresMaxConnections]):
             ending = f"SELECT pg_terminate_backend(pid) FROM ({excess}) AS excess"  # noqa: S608 - no text of anybody's
             self.psql.rows(fill(ending, database=self._database))
 
+    def still(self) -> Proof | None:
+        """The limit is there."""
+        limit = self._now()
+        return (
+            None if limit == self.plan.connections else Proof(held=False, evidence=f"the database's limit is {limit}")
+        )
+
     def effect(self) -> Proof:
         """The limit is there and binds somebody."""
         limit, sessions = self._now(), self._bound()

@@ -80,6 +80,10 @@ class _Settings(PostgresFault[P]):
         """A probe shows it."""
         return self.probe()
 
+    def still(self) -> Proof | None:
+        """The same proof again."""
+        return self.effect()
+
     @abstractmethod
     def probe(self) -> Proof:
         """Whether a session that begins now feels it; leaves nothing behind."""

@@ -101,6 +101,10 @@ class FailoverFault(RedisFault[RedisFailover]):
         words = f"{self._roles()}; writes: {self.plan.replica} answers {new}, {self.plan.target} answers {old}"
         return Proof(held=new == "0" and refused == self.plan.demote, evidence=words)
 
+    def still(self) -> Proof | None:
+        """The same proof again."""
+        return self.effect()
+
     def gone(self) -> Proof:
         """Roles are as before, the link is up, and the primary takes writes."""
         theirs = self.replica.info("replication")

@@ -65,6 +65,13 @@ class _Memory(RedisFault[M]):
         """The policy first: nothing else may be evicted, or refused, in between."""
         self.redis.put(maxmemory_policy=self.policy(), maxmemory=str(self._limit))
 
+    def still(self) -> Proof | None:
+        """Limit and policy are ours."""
+        now = self._look()
+        if now == {"maxmemory": str(self._limit), "maxmemory-policy": self.policy()}:
+            return None
+        return Proof(held=False, evidence=f"somebody set {_shown(now)}")
+
     def gone(self) -> Proof:
         """Limit and policy are as before, and what needs memory gets it, unless it was refused before."""
         now = self._look()

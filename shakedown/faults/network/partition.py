@@ -64,7 +64,7 @@ class PartitionFault(Fault[NetworkPartition]):
         self.layers = ("journal", "watchdog", "agent deadline")
         self._tag = f"shakedown:{secrets.token_hex(6)}"
         self._posts: list[_Post] = []
-        self._told = False
+        self._loud: list[str] | None = None  # who answered when the effect was last looked for
 
     @property
     def agent(self) -> AgentLink:
@@ -147,14 +147,24 @@ class PartitionFault(Fault[NetworkPartition]):
 
     def effect(self) -> Proof:
         """Those who answered before do not any more, and packets met the rules in every namespace."""
-        loud = [
+        self._loud = [
             f"{post.service} → {peer}" for post in self._posts for peer, probe in post.probes if post.answers(probe)
         ]
+        return self._cut(self._loud)
+
+    def still(self) -> Proof | None:
+        """No rule was removed and nobody moved; who was silent is not waited for again."""
+        return self.effect() if self._loud is None else self._cut(self._loud)
+
+    def _cut(self, loud: list[str]) -> Proof:
+        """What the rules say, and who was heard although they stand."""
         asked = sum(len(post.probes) for post in self._posts)
         packets: dict[str, int] = {}
+        removed = 0
         for post in self._posts:
             stats = post.agent.ask("stats", tag=self._tag)
             packets[post.service] = sum(int(stats[way]["hit"]) for way in ("in", "out") if way in stats)
+            removed += max(int(stats["placed"]) - int(stats["rules"]), 0)
         if loud:
             probed = f"still answering: {', '.join(loud)}"
         elif asked:
@@ -163,9 +173,10 @@ class PartitionFault(Fault[NetworkPartition]):
             probed = "no peer answered before, so that silence says nothing"
         moved = self._moved()
         return Proof(
-            held=not loud and not moved and all(packets.values()),
+            held=not loud and not moved and not removed and all(packets.values()),
             evidence=f"{', '.join(f'{count:,} packets dropped at {name}' for name, count in packets.items())}; {probed}"
-            + (f"; {', '.join(moved)} came back with another address" if moved else ""),
+            + (f"; {', '.join(moved)} came back with another address: the cut did not last" if moved else "")
+            + (f"; {removed} of our rules were removed by somebody else" if removed else ""),
         )
 
     def _moved(self) -> list[str]:
@@ -180,23 +191,15 @@ class PartitionFault(Fault[NetworkPartition]):
         ]
 
     def revert(self) -> None:
-        """Ask the agents; where one is gone, remove the rules from outside.
-
-        Raises:
-            FaultError: a peer has another address by now, so that the cut did not last (told once; the rules are
-                removed all the same).
-        """
-        restarted, moved = self._restarted(), self._moved()
-        for post in self._posts:
-            if post.service in restarted:
-                continue
+        """Ask the agents; where one is gone, remove the rules from outside."""
+        mute: list[str] = []
+        for post in self._posts:  # the agents first, and nobody before them: the engine may take its time
             try:
                 post.agent.ask("revert", tag=self._tag)
             except FaultError:
-                carry_out(self.undo(), self.context.client)
-        if moved and not self._told:
-            self._told = True
-            raise FaultError(f"{', '.join(moved)} came back with another address: the cut did not last")
+                mute.append(post.service)
+        if mute and not set(mute) <= set(self._restarted()):
+            carry_out(self.undo(), self.context.client)
 
     def gone(self) -> Proof:
         """No rule with our tag is left anywhere, and the peers that still run answer again."""

@@ -1,12 +1,17 @@
 """network-refused: whoever wants to connect is answered by RST; connections that are open go on.
 
-In a container's namespace the kernel answers (REJECT), and draws the lot of a `share` by itself: not from the run's seed.
-Through a published port, the engine's own forwarder accepts first and then closes.
+In a container's namespace the kernel answers (REJECT): a connection that the proxy accepted first would not be *refused* any
+more. So it is the kernel that draws the lot of a `share` (`-m statistic --mode random`), and nothing can give it a seed; its
+other mode, every n-th, would beat time with clients that connect in turns. What came of it is counted. Before a process or an
+outside URL the proxy draws, from the run's seed. Through a published port, the engine's own forwarder accepts first and then
+closes.
 """
 
 from shakedown.faults.network.proxied import ProxiedFault
+from shakedown.faults.network.shares import Counted
 from shakedown.plan.faults.network import NetworkRefused
 from shakedown.records.experiment import Proof
+from shakedown.units import format_share
 
 __all__ = ["RefusedFault"]
 
@@ -20,7 +25,7 @@ class RefusedFault(ProxiedFault[NetworkRefused]):
         "iptables REJECT --reject-with tcp-reset of new connections in the target's network namespace. "
         "Processes and outside URLs: the proxy in the foreground resets new connections"
     )
-    proof = "refused connections counted by the rule"
+    proof = "attempts to connect, and those refused, counted by rules; a share as asked within the interval of 99 %"
     needs = ("iptables with REJECT (containers)",)
 
     def check(self) -> None:
@@ -31,10 +36,17 @@ class RefusedFault(ProxiedFault[NetworkRefused]):
             self.mechanism = f"iptables REJECT --reject-with tcp-reset in the target's network namespace{lot}"
 
     def effect(self) -> Proof:
-        """Somebody tried and was refused."""
-        stats = self.stats()
-        number = int(stats["packets"])
-        evidence = f"{number} attempts to connect refused" if number else "nobody tried to connect"
+        """Somebody tried and was refused; of a share, as many as it says."""
+        stats, share = self.stats(), self.plan.share
+        came, number = int(stats["came"]), int(stats["packets"])
+        evidence = f"{number} of {came} attempts to connect refused" if came else "nobody tried to connect"
         if stats["uncovered"]:
             evidence += f"; {stats['uncovered']}"
-        return Proof(held=number > 0, evidence=evidence, measured=number, unit="connections")
+        if share >= 1:
+            return Proof(held=number > 0, evidence=evidence, measured=number, unit="connections")
+        counted = Counted(came, number)
+        other = counted.enough(share) and not counted.agrees(share)
+        evidence = f"{'another share than was asked for: ' if other else ''}{evidence}, asked {format_share(share)}"
+        return Proof(
+            held=number > 0 and not other, evidence=evidence, asked=share * 100, measured=counted.share * 100, unit="%"
+        )

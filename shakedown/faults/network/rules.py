@@ -54,14 +54,25 @@ class NetworkFault(Fault[P]):
         """What the agent counted so far, of this fault."""
         return self.agent.ask("stats", tag=self._tag)
 
+    def still(self) -> Proof | None:
+        """Every rule of ours is still there, and what was counted to the end."""
+        return self.missing() or self.effect()
+
+    def missing(self) -> Proof | None:
+        """Says so when somebody has removed rules of ours."""
+        stats = self.stats()
+        there, placed = int(stats["rules"]), int(stats["placed"])
+        if there >= placed:
+            return None
+        return Proof(held=False, evidence=f"{placed - there} of our {placed} rules were removed by somebody else")
+
     def revert(self) -> None:
-        """Ask the agent; if it is gone, remove the rules from outside."""
-        if self.restarted():
-            return
+        """Ask the agent, and nobody before it: the engine may take its time. If it is gone, remove the rules from outside."""
         try:
             self.agent.ask("revert", tag=self._tag)
         except FaultError:
-            carry_out(self.undo(), self.context.client)
+            if not self.restarted():
+                carry_out(self.undo(), self.context.client)
 
     def gone(self) -> Proof:
         """No rule with our tag is left in the namespace."""

@@ -83,6 +83,15 @@ class LimitFault(Fault[P]):
             self._started, self.counted = str(container.attrs["State"]["StartedAt"]), CgroupState()
         return self.felt(read_cgroup(container))
 
+    def still(self) -> Proof | None:
+        """The engine has the limits that it was given."""
+        config = self.context.container(self.plan.target).attrs["HostConfig"]
+        for name, value in self._lowered.items():
+            now = int(config.get(name) or 0)
+            if 0 < value < UNLIMITED and now != value:
+                return Proof(held=False, evidence=f"somebody set the engine's {name} to {now}; it was to be {value}")
+        return None
+
     def ended(self, container: "Container") -> Proof:
         """What the limit did to a container that does not run any more."""
         return Proof(held=False, evidence=f"the container is {container.status}: nobody feels its limits")

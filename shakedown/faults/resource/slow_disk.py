@@ -168,12 +168,18 @@ class SlowDiskFault(Fault[ResourceSlowDisk]):
         except OSError as error:
             raise FaultError(f"the disk of `{self.plan.target}` cannot be throttled: {error.strerror}") from error
 
-    def effect(self) -> Proof:
-        """The limits are there, and the service would like more."""
+    def still(self) -> Proof | None:
+        """The limits are there; how they are felt differs from moment to moment, and was seen."""
         there = self._throttle()
         wrong = [way for way, value in self._asked.items() if there[way] != value]
         if wrong:
             return Proof(held=False, evidence=f"the kernel's limit to {wrong[0]} is {there[wrong[0]] or 'none'}")
+        return None
+
+    def effect(self) -> Proof:
+        """The limits are there, and the service would like more."""
+        if (wrong := self.still()) is not None:
+            return wrong
         name = "io.stat" if self._v2 else "blkio.throttle.io_service_bytes"
         at, served = time.monotonic(), parse_served((self._folder / name).read_text(), self._device)
         if self._last is None:

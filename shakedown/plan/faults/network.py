@@ -162,6 +162,13 @@ class NetworkRefused(OnConnections):
 
     type: Literal["network-refused"] = "network-refused"
     existing: Literal["keep"] = Field(default="keep", description="connections that are open are left alone")
+    share: Share = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="of the attempts to connect, 0 to 100%; for a container drawn by the kernel, which takes no seed, else from "
+        "the run's",
+    )
 
 
 class NetworkBlackhole(OnConnections):
