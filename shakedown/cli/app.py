@@ -67,8 +67,16 @@ def run(
         Path | None,
         typer.Option("--summary", help="Also write summary.md, for the summary of a CI step, to this file."),
     ] = None,
+    build: Annotated[str, typer.Option(help="A name for what is tested, such as a version; `compare` takes it.")] = "",
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="While a figure is suspect, run again: three runs at most.")
+    ] = False,
 ) -> None:
     """Run a plan and print the verdict."""
+    if confirm and not dry_run:
+        from shakedown.cli.repeat import run_until_confirmed
+
+        run_until_confirmed(sys.argv[1:], root)
     if dry_run:
         from shakedown.cli.dry_run import show_dry_run
 
@@ -78,7 +86,15 @@ def run(
 
     copies = {name: path for name, path in (("junit.xml", junit), ("summary.md", summary)) if path is not None}
     run_plan(
-        plan, profile, set_ or [], root, seed, allow_inconclusive=allow_inconclusive, verbose=verbose, copies=copies
+        plan,
+        profile,
+        set_ or [],
+        root,
+        seed,
+        allow_inconclusive=allow_inconclusive,
+        verbose=verbose,
+        build=build,
+        copies=copies,
     )
 
 
@@ -116,6 +132,111 @@ def report(
     from shakedown.cli.show import render
 
     render(run, root, out, as_json=json, in_terminal=terminal)
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two groups of runs, each a run, several with commas between them, build:NAME or commit:ID; "
+            "with --build, a plan.",
+            show_default=False,
+        ),
+    ],
+    build: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=KEY=VALUE: run the plan with two builds in turn. A KEY with a dot changes the plan, "
+            "any other is a variable of it. May be repeated."
+        ),
+    ] = None,
+    times: Annotated[int, typer.Option("--runs", help="With --build: how many runs of each.")] = 5,
+    profile: Profile = None,
+    set_: Overrides = None,
+    figure: Annotated[
+        list[str] | None, typer.Option(help="Only these figures, such as 'stress.*.p95'. May be repeated.")
+    ] = None,
+    effect: Annotated[str | None, typer.Option(help="The least change that matters, instead of 5%.")] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also across machines, profiles and plans.")] = False,
+    allow_inconclusive: Annotated[bool, typer.Option("--allow-inconclusive", help="End with 0 instead of 3.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    root: Root = ROOT,
+) -> None:
+    """Compare two groups of runs. Ends with 1 for a regression, 3 when something could not be told, else 0."""
+    if build:
+        from shakedown.cli.builds import compare_builds
+
+        compare_builds(
+            runs, build, root, runs=times, profile=profile, overrides=set_ or [], figures=figure or [], as_json=as_json,
+            allow_inconclusive=allow_inconclusive,
+        )  # fmt: skip
+    from shakedown.cli.compare import compare_runs
+
+    compare_runs(
+        runs, root, figures=figure or [], effect=effect, anyway=anyway, as_json=as_json,
+        allow_inconclusive=allow_inconclusive,
+    )  # fmt: skip
+
+
+@app.command()
+def trend(
+    plan: Annotated[str, typer.Argument(help="A plan's name, or its file.")],
+    figure: Annotated[
+        str | None, typer.Argument(help="Such as stress.send.p95; without one, the figures are listed.")
+    ] = None,
+    profile: Profile = None,
+    limit: Annotated[int, typer.Option(help="How many runs.", min=1, max=1000)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    root: Root = ROOT,
+) -> None:
+    """Show a figure over a plan's comparable runs, with verdicts and changes of level. Ends with 0 whatever it shows."""
+    from shakedown.cli.trend import show_trend
+
+    show_trend(plan, figure, root, profile=profile, limit=limit, as_json=as_json)
+
+
+@app.command()
+def prune(
+    keep: Annotated[str | None, typer.Option(help="Keep runs that began within this time: 90d.")] = None,
+    keep_last: Annotated[
+        int | None, typer.Option("--keep-last", help="Keep so many of each plan and profile, however old.", min=0)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum", help="SQLite: write the file anew, so that it gets smaller.")
+    ] = False,
+    root: Root = ROOT,
+) -> None:
+    """Remove old runs from the database, and their folders. What either option keeps stays; so do runs that go on."""
+    from shakedown.cli.prune import prune as prune_
+
+    prune_(root, keep, keep_last, dry_run=dry_run, vacuum=vacuum)
+
+
+@app.command()
+def export(
+    run: RunName = "last",
+    root: Root = ROOT,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A file (.gz: compressed); of csv and parquet, a folder.")
+    ] = None,
+    kind: Annotated[str, typer.Option("--format", help="jsonl, which `import` reads; csv; parquet.")] = "jsonl",
+) -> None:
+    """Write everything that is known of a run to a file, and print its name."""
+    from shakedown.cli.export import export as export_
+
+    export_(run, root, out, kind)
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="What `export` wrote.", show_default=False)], root: Root = ROOT
+) -> None:
+    """Read exported runs into the database; one that is there already is refused."""
+    from shakedown.cli.export import import_ as import__
+
+    import__(files, root)
 
 
 @app.command()

@@ -174,7 +174,9 @@ def _rules(info: "RunInfo") -> tuple[list[str], float | None]:
 def _sides(
     wanted: Sequence[FigureName], found: Sequence[Sequence[Mapping[FigureName, Figure]]]
 ) -> tuple[dict[FigureName, tuple[list[float], list[float]]], dict[FigureName, str], dict[FigureName, str]]:
-    sides, units, doubts = {}, {}, {}
+    sides: dict[FigureName, tuple[list[float], list[float]]] = {}
+    units: dict[FigureName, str] = {}
+    doubts: dict[FigureName, str] = {}
     for name in wanted:
         columns: list[list[float]] = []
         for group in found:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from shakedown.cli.annotations import annotate
 from shakedown.cli.console import err, out, paint
 from shakedown.errors import ExitCode, ReportError, ShakedownError, UsageError
 from shakedown.session.progress import Progress, listen
@@ -68,7 +69,7 @@ class _Teller:
 
 def run_plan(
     plan: Path, profile: str | None, overrides: list[str], root: Path, seed: int | None, *, allow_inconclusive: bool,
-    verbose: bool, copies: Mapping[str, Path],
+    verbose: bool, build: str = "", copies: Mapping[str, Path],
 ) -> None:  # fmt: skip
     """Run a plan; ends the process with its exit code.
 
@@ -105,11 +106,13 @@ def run_plan(
         if err.is_terminal:
             with Live(console=err, refresh_per_second=4, transient=True) as live:
                 teller.live = live
-                summary = _call(pipeline, RunSummary, plan, profile, overrides, root, seed)
+                summary = _call(pipeline, RunSummary, plan, profile, overrides, root, seed, build)
         else:
-            summary = _call(pipeline, RunSummary, plan, profile, overrides, root, seed)
+            summary = _call(pipeline, RunSummary, plan, profile, overrides, root, seed, build)
     _conclude(summary, time.monotonic() - begun, planned)
     _copy(summary.report, copies)  # type: ignore[attr-defined]
+    for line in annotate(summary.report, plan):  # type: ignore[attr-defined]
+        out.print(line, markup=False, emoji=False)
     code = int(summary.exit_code)  # type: ignore[attr-defined]
     if allow_inconclusive and code == ExitCode.INCONCLUSIVE:
         code = int(ExitCode.PASSED)
@@ -118,11 +121,24 @@ def run_plan(
 
 
 def _call(
-    pipeline: object, kind: type, plan: Path, profile: str | None, overrides: list[str], root: Path, seed: int | None
+    pipeline: object,
+    kind: type,
+    plan: Path,
+    profile: str | None,
+    overrides: list[str],
+    root: Path,
+    seed: int | None,
+    build: str,
 ) -> object:
     try:
         state = pipeline(  # type: ignore[operator]
-            plan=str(plan), profile=profile, overrides=list(overrides), root=str(root), seed=seed, return_state=True
+            plan=str(plan),
+            profile=profile,
+            overrides=list(overrides),
+            root=str(root),
+            seed=seed,
+            build=build or None,
+            return_state=True,
         )
     except RuntimeError as error:
         if "API server" not in str(error):
