@@ -43,6 +43,9 @@ class Store:
 
     def __init__(self, service: str) -> None:
         self._service = service
+        # Each new connection asks for the types that it does not know, in a query so deep that the server would compile it:
+        # on a busy machine that takes longer than a call may, the connection is given up, and the next one begins with it.
+        self._settings = {"application_name": service, "jit": "off"}
         self._timeout = None if defects.on("no-timeout") else SETTINGS.call_timeout
         self._by_hand: list[asyncpg.Connection] = []
         self._pool: asyncpg.Pool | None = None
@@ -58,7 +61,7 @@ class Store:
                     timeout=SETTINGS.call_timeout,
                     command_timeout=self._timeout,
                     max_inactive_connection_lifetime=5,
-                    server_settings={"application_name": self._service},
+                    server_settings=self._settings,
                 )
         return self._pool
 
@@ -168,7 +171,7 @@ class Store:
             return await asyncpg.connect(
                 SETTINGS.postgres_dsn,
                 timeout=SETTINGS.call_timeout,
-                server_settings={"application_name": self._service},
+                server_settings=self._settings,
             )
         except (OSError, asyncpg.PostgresError, asyncio.TimeoutError) as error:
             raise StoreUnavailable(repr(error)) from error
