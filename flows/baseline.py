@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import State
 from flows.stage import carry_through
 from shakedown.plan.model import UseSuite
 from shakedown.session import current
+from shakedown.session.alerting import judge_quiet_alerts
 from shakedown.session.judging import judge_stage
 from shakedown.session.live import StageOutcome
 from tasks.load import run_load
@@ -25,12 +26,14 @@ def baseline(run_id: str) -> State[Any]:
 
     def body() -> StageOutcome:
         check_health(run_id)
+        begun = session.clock.now()
         suites = [UseSuite(suite=name) for name in (stage.suites if stage else ())]
         for suite in suites:
             run_tests(run_id, "baseline", suite)
         loads = stage.scenarios if stage else []
         for use in loads:
             run_load(run_id, "baseline", use)
-        return judge_stage(session, "baseline", [*suites, *loads], stage.thresholds if stage else [])
+        alerts = judge_quiet_alerts(session, "baseline", begun, session.clock.now())
+        return judge_stage(session, "baseline", [*suites, *loads], stage.thresholds if stage else [], extra=alerts)
 
     return carry_through(run_id, "baseline", body)

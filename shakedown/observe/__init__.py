@@ -6,11 +6,13 @@ containers   Docker's statistics
 processes    psutil: process trees, the host, ourselves
 prometheus   the text format
 prober       health, ten times a second
+alerts       whether alerts fire: HTTP answers, lines of logs
 ===========  =====================================================================
 """
 
+from shakedown.observe.alerts import AlertWatch
 from shakedown.observe.observer import Observer
 from shakedown.observe.prober import Prober
 from shakedown.observe.processes import whole_machine
 
-__all__ = ["Observer", "Prober", "whole_machine"]
+__all__ = ["AlertWatch", "Observer", "Prober", "whole_machine"]

@@ -8,42 +8,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shakedown.analysis.diagnosis import error_words, lying_health, not_recovered, wrong_health
-from shakedown.analysis.health import compare_health, share_unhealthy
-from shakedown.analysis.recovery import Steady, Timeline, find_effect, find_recovery, phase_stats
-from shakedown.analysis.slots import SLOT
+from shakedown.analysis.diagnosis import error_words, not_recovered
+from shakedown.analysis.recovery import Steady
+from shakedown.analysis.worse import describe, recovered_but_worse
 from shakedown.plan.experiments import Experiment, Staircase
 from shakedown.plan.model import FaultsStage
 from shakedown.records.experiment import ExperimentRecord
 from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadResult
-from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import RecoveryMeasurement
 from shakedown.session import behaviour, causes
 from shakedown.session.judging import judge_thresholds, show_value
 from shakedown.session.live import Session
+from shakedown.session.recoveries import measure_recovery, quiet_until
+from shakedown.session.signal_verdicts import judge_alerts, judge_health
 from shakedown.units import format_duration
 from shakedown.verdict import Verdict, combine
 
 if TYPE_CHECKING:
     from shakedown.session.experiments import FaultBench
 
-__all__ = ["judge_experiments", "recovery_in"]
-
-HEALTH_DELAY = 2.0  # a health endpoint may take this long to notice
-HEALTH_SHARE = 0.7
-HEALTH_WINDOW = 1.0  # in less time, a few looks would decide
-
-
-def recovery_in(
-    timeline: Timeline, steady: Steady | None, stage: FaultsStage, record: ExperimentRecord, end: float
-) -> float | None:
-    """When steady state held again after an experiment's last revert; None when it did not by `end`."""
-    if steady is None or record.reverted_at is None:
-        return None
-    return find_recovery(
-        timeline, steady, record.reverted_at, end, hold_window=stage.hold_window, tolerance=stage.tolerance
-    )
+__all__ = ["judge_experiments"]
 
 
 def judge_experiments(bench: "FaultBench") -> list[tuple[Verdict, str]]:
@@ -65,45 +50,11 @@ class _Judge:
         for position, (record, experiment) in enumerate(
             zip(records, self.session.loaded.plan.experiments, strict=False)
         ):
-            recovery = self._measure(record)
+            recovery = measure_recovery(self.bench, record, experiment)
             verdict, reason, recovery = self._judge_one(record, experiment, recovery)
             self.session.store.put_experiment(self.session.run_id, position, record, recovery, verdict, reason)
             found.append((verdict, f"{record.name}: {reason}" if reason else record.name))
         return found
-
-    def _measure(self, record: ExperimentRecord) -> RecoveryMeasurement | None:
-        load = self.load
-        if load is None or self.steady is None or record.applied_at is None or record.reverted_at is None:
-            return None
-        watched = record.watched_until if record.watched_until is not None else record.reverted_at
-        probes = self.session.results.probes(self.session.run_id)
-        timeline = Timeline(load.pulses, probes)
-        effect = find_effect(timeline, self.steady, record.applied_at, watched)
-        back = recovery_in(timeline, self.steady, self.stage, record, watched)
-        phases = [phase_stats(load, "before", *self.warm)]
-        phases.append(phase_stats(load, "during", record.applied_at, record.revert_asked_at or record.reverted_at))
-        if back is not None:
-            phases.append(phase_stats(load, "after", back, max(watched, back + self.stage.hold_window)))
-        until = back if back is not None else watched
-        bad = sum(1 for slot, pulse in load.pulses.items() if pulse.bad and record.applied_at <= slot * SLOT < watched)
-        return RecoveryMeasurement(
-            experiment=record.name,
-            detected_after=effect - record.applied_at if effect is not None else None,
-            recovered_after=back - record.reverted_at if back is not None else None,
-            censored_at=None if back is not None else watched - record.reverted_at,
-            resolution=SLOT,
-            error_seconds=bad * SLOT,
-            phases=tuple(phases),
-            health=tuple(
-                compare_health(timeline, service, record.applied_at, until) for service in self._probed(probes, record)
-            ),
-            problem=load.generator.starved,
-        )
-
-    def _probed(self, probes: Sequence[ProbeResult], record: ExperimentRecord) -> list[str]:
-        """The services whose health can be held against what clients saw: the one they talk to, and the disturbed one."""
-        looked_at = {probe.service for probe in probes}
-        return [name for name in dict.fromkeys((self._client(), *record.targets)) if name in looked_at]
 
     def _judge_one(
         self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement | None
@@ -114,7 +65,10 @@ class _Judge:
             return *(undecided or (Verdict.ERROR, "nothing was measured")), recovery
         behaved = behaviour.judge(self.session, record, recovery, self.load, self.bench)
         parts = [self._judge_recovery(record, experiment, recovery, behaved.not_recovered)]
-        parts += self._judge_health(record, experiment, recovery)
+        quiet = quiet_until(self.bench, record)
+        parts += judge_health(self.bench, record, experiment, recovery, quiet)
+        parts += judge_alerts(self.bench, record, experiment, recovery, quiet)
+        parts += self._judge_worse(record, recovery)
         parts += self._judge_expectations(record, experiment, recovery)
         for finding in behaved.findings:
             self.session.find("faults", finding)
@@ -152,7 +106,12 @@ class _Judge:
         took = recovery.recovered_after
         if took is not None and took <= experiment.recover_within:
             return Verdict.PASSED, f"recovered {format_duration(took)} after the revert"
-        client = self._client()
+        if took is None and recovery.doubt:
+            return Verdict.INCONCLUSIVE, f"whether it came back cannot be said: {recovery.doubt}"
+        if took is None and (recovery.censored_at or 0.0) < experiment.recover_within:
+            watched = format_duration(recovery.censored_at or 0.0)
+            return Verdict.INCONCLUSIVE, f"not back when its watching was cut short, {watched} after the revert"
+        client = self.bench.client
         since = (record.watched_until or 0.0) - 2.0
         errors = error_words(self.load, since) if self.load else []
         finding = (
@@ -164,15 +123,24 @@ class _Judge:
                 experiment.recover_within,
                 client=client,
                 unhealthy=self._unhealthy(record),
-                errors=errors,
+                errors=[*recovery.wrong, *errors] if errors else [],
             )
         )
         self.session.find("faults", finding)
         return Verdict.FAILED, finding.title
 
-    def _client(self) -> str:
-        scenario = self.session.loaded.plan.scenarios[self.stage.load.use]
-        return (scenario.target or "").partition(".")[0]
+    def _judge_worse(self, record: ExperimentRecord, recovery: RecoveryMeasurement) -> list[tuple[Verdict, str]]:
+        """Steady state is back, but something is worse than it was: a finding of its own."""
+        worse = [item for item in recovery.worse if item.verdict is Verdict.FAILED]
+        if worse:
+            finding = recovered_but_worse(record.name, worse)
+            self.session.find("faults", finding)
+            return [(Verdict.FAILED, finding.title)]
+        return [
+            (Verdict.INCONCLUSIVE, f"back, but {describe(item)}; {item.reason}")
+            for item in recovery.worse
+            if item.verdict is Verdict.INCONCLUSIVE
+        ]
 
     def _unhealthy(self, record: ExperimentRecord) -> list[str]:
         """Services that were healthy in the steady state and were not when the watching ended."""
@@ -183,30 +151,6 @@ class _Judge:
         known = self.steady.healthy if self.steady else frozenset()
         return [name for name, healthy in last.items() if name in known and not healthy]
 
-    def _judge_health(
-        self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement
-    ) -> list[tuple[Verdict, str]]:
-        parts: list[tuple[Verdict, str]] = []
-        lied: set[str] = set()
-        for truth in recovery.health:
-            if truth.service == self._client() and (lie := lying_health(record, truth)):
-                self.session.find("faults", lie)
-                parts.append((Verdict.FAILED, lie.title))
-                lied.add(truth.service)
-        probes = self.session.results.probes(self.session.run_id)
-        start, end = (record.applied_at or 0.0) + HEALTH_DELAY, record.revert_asked_at or 0.0
-        for service, wanted in experiment.expect.health.items():
-            share = share_unhealthy(probes, service, start, end) if end - start >= HEALTH_WINDOW else None
-            good = share is not None and (share >= HEALTH_SHARE if wanted == "unhealthy" else share <= 1 - HEALTH_SHARE)
-            if good:
-                parts.append((Verdict.PASSED, ""))
-                continue
-            finding = wrong_health(record, service, wanted, share)
-            if service not in lied:
-                self.session.find("faults", finding)
-            parts.append((Verdict.INCONCLUSIVE if share is None else Verdict.FAILED, finding.title))
-        return parts
-
     def _judge_expectations(
         self, record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement
     ) -> list[tuple[Verdict, str]]:
@@ -214,7 +158,7 @@ class _Judge:
         windows = {"during": (record.applied_at, record.revert_asked_at)}
         if recovery.recovered_after is not None and record.reverted_at is not None:
             back = record.reverted_at + recovery.recovered_after
-            windows["after"] = (back, max(record.watched_until or back, back + self.stage.hold_window))
+            windows["after"] = (back, max(quiet_until(self.bench, record), back + self.stage.hold_window))
         if experiment.staircase is not None:
             parts.append(self._judge_staircase(record, experiment.staircase))
         for phase in ("after",) if experiment.staircase is not None else ("during", "after"):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shakedown.analysis.recovery import Steady, Timeline, find_recovery, learn_steady
+from shakedown.analysis.recovery import Holds, Steady, Timeline, find_recovery, learn_steady
 from shakedown.analysis.slots import SLOT
 from shakedown.errors import GuardError, PlanError, PlanProblem
 from shakedown.faults import Fault, FaultContext, Gate, Planned, build_fault, run_fault, schedule_of, seed_of
@@ -22,10 +22,12 @@ from shakedown.plan.model import FaultsStage
 from shakedown.records.experiment import ExperimentRecord, Injection
 from shakedown.records.load import LoadResult
 from shakedown.session.causes import name_experiments
-from shakedown.session.experiment_verdicts import judge_experiments, recovery_in
+from shakedown.session.experiment_verdicts import judge_experiments
 from shakedown.session.judging import look_at_thresholds, show_value
 from shakedown.session.live import Session
 from shakedown.session.measure import finish_load, prepare_load
+from shakedown.session.recoveries import recovery_in
+from shakedown.session.steady_state import DeclaredSteady
 from shakedown.units import format_duration
 from shakedown.verdict import Verdict
 
@@ -52,10 +54,18 @@ class FaultBench:
     _faults: list[Fault[Any]] = field(default_factory=list)
     _agents: Agents = field(init=False)
     _usual: int = 0  # iterations under way at a quiet moment
+    declared: DeclaredSteady = field(init=False)  # what the plan says that steady state needs
     _patient: bool = True  # whether the steady state is worth waiting for: it came each time
 
     def __post_init__(self) -> None:
         self._agents = Agents(self.session.system, self.session.journal)
+        self.declared = DeclaredSteady(self.session, self.stage)
+
+    @property
+    def client(self) -> str:
+        """The service that the load talks to."""
+        scenario = self.session.loaded.plan.scenarios[self.stage.load.use]
+        return (scenario.target or "").partition(".")[0]
 
     # -------------------------------------------------------------------------------------------------------- the load
     def warm_up(self) -> None:
@@ -73,7 +83,10 @@ class FaultBench:
         self._sleep(self.stage.warm_up + SETTLED)
         self._usual = _under_way(self.handle)
         self.warm = (begun + 0.5, begun + self.stage.warm_up)
-        self.steady = learn_steady(self.handle.result(), self._timeline(), *self.warm, self.stage.tolerance)
+        load = self.handle.result()
+        self.steady = learn_steady(load, self._timeline(), *self.warm, self.stage.tolerance)
+        if problem := self.declared.learn(load, *self.warm):
+            self.steady = replace(self.steady, problem=self.steady.problem or problem)
 
     def finish(self) -> LoadResult:
         """End the background load, and let go of what the faults needed.
@@ -103,8 +116,21 @@ class FaultBench:
                 self.session.say("warning", "", str(error))
 
     def _timeline(self) -> Timeline:
-        pulses = self.handle.pulses() if self.handle is not None else {}
-        return Timeline(pulses, list(self.session.probes))
+        if self.handle is None:
+            return Timeline({}, list(self.session.probes))
+        return Timeline(self.handle.pulses(), list(self.session.probes), self.handle.dues())
+
+    def _settled(self) -> float:
+        """Up to when what was due has ended, but for what is slower than usual; that lacks until it has, or fails."""
+        usual = self.steady.p95 if self.steady is not None else None
+        return self.session.clock.now() - SETTLED - (usual or 0.0)
+
+    def _holds(self) -> Holds | None:
+        """What the plan declares, judged on what is known now."""
+        if not self.declared or self.handle is None:
+            return None
+        load, complete = self.handle.result(), self._settled()
+        return lambda second: self.declared.holds(load, second, complete)
 
     def _sleep(self, seconds: float) -> None:
         self.session.stop.wait(seconds)
@@ -325,9 +351,9 @@ class FaultBench:
             return "no steady state was learned"
         if self.steady.problem:
             return f"there was no steady state to begin with: {self.steady.problem}"
-        now = self.session.clock.now() - SETTLED
+        now = self._settled()
         width = self.stage.hold_window
-        back = find_recovery(
+        found = find_recovery(
             self._timeline(),
             self.steady,
             now - width - 3 * SLOT,
@@ -335,23 +361,31 @@ class FaultBench:
             hold_window=width,
             tolerance=self.stage.tolerance,
         )
-        return None if back is not None else "the system is not in its steady state, so no further fault was injected"
+        if found.back is None:
+            return "the system is not in its steady state, so no further fault was injected"
+        if (holds := self._holds()) is not None:
+            verdict, why = holds(int(now) - self.declared.width)
+            if verdict is not Verdict.PASSED:
+                return f"the system is not in its steady state, so no further fault was injected: {why}"
+        return None
 
     def _watch(self, record: ExperimentRecord, experiment: Experiment) -> None:
         """Wait until steady state holds again, at most as long as the plan allows."""
         session, reverted = self.session, record.reverted_at or 0.0
         limit = reverted + experiment.recover_within + self.stage.hold_window
+        more = 1.0 if self.declared else 0.0  # windows of whole seconds end later
         while True:
-            now = session.clock.now()
-            settled = min(now - SETTLED, limit)
-            back = (
-                recovery_in(self._timeline(), self.steady, self.stage, record, settled) if settled > reverted else None
-            )
+            settled = self._settled()
+            back = None
+            if settled > reverted:
+                until = min(settled, limit)
+                back = recovery_in(self._timeline(), self.steady, self.stage, record, until, self._holds()).back
             if back is not None:
-                record.watched_until = settled
-                session.say("fault", record.name, f"recovered {format_duration(back - reverted)} after the revert")
+                record.watched_until = min(settled, limit)
+                took = format_duration(max(back.at - reverted, 0.0))
+                session.say("fault", record.name, f"recovered {took} after the revert")
                 return
-            if settled >= limit:
+            if settled >= limit + more:
                 record.watched_until = limit
                 session.say("fault", record.name, f"not recovered within {format_duration(experiment.recover_within)}")
                 return

@@ -19,7 +19,7 @@ from shakedown.errors import ExitCode, Interrupted, ShakedownError, StoreError
 from shakedown.guard import CleanupReport, Journal, Watchdog
 from shakedown.guard.cleanup import remove_labelled
 from shakedown.load.calibrate import Calibration, read_calibration
-from shakedown.observe import Observer, Prober
+from shakedown.observe import AlertWatch, Observer, Prober
 from shakedown.plan import LoadedPlan, load_plan, planned_durations
 from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadDelta, LoadResult
@@ -106,6 +106,7 @@ class Session:
     latest: dict[tuple[str, str], float] = field(default_factory=dict)  # source, series -> its last sample
     observer: Observer | None = None
     prober: Prober | None = None
+    alerts: AlertWatch | None = None
     bench: "FaultBench | None" = None  # the faults stage's own
     aborts: "Aborts | None" = None  # of the stage that runs, when a threshold of it may end its loads
     lost_writes: list[str] = field(default_factory=list)  # results that could not be stored: the run cannot pass
@@ -194,13 +195,15 @@ class Session:
         self.prober = Prober(self.system, self.clock, self.on_probes)
         self.observer.start()
         self.prober.start()
+        self.alerts = AlertWatch(self.system, self.clock, self.run_dir / "logs", self.on_samples, self.on_event)
+        self.alerts.start()
 
     def stop_system(self) -> list[str]:
         """Stop watching, stop the services, and look whether anything of ours is left; problems as sentences."""
-        for watcher in (self.prober, self.observer):
+        for watcher in (self.alerts, self.prober, self.observer):
             if watcher is not None:
                 watcher.stop()
-        self.prober = self.observer = None
+        self.alerts = self.prober = self.observer = None
         problems = self.system.stop()
         for intent in self.journal.open_intents():
             problems.append(f"still open after the end: {intent.what}")

@@ -7,7 +7,7 @@ from shakedown.analysis.diagnosis import ledger_findings, lying_health
 from shakedown.analysis.disturbance import disturbed, foreign_cpu
 from shakedown.analysis.evidence import Evidence
 from shakedown.analysis.flakes import merge_tests, upper_bound
-from shakedown.analysis.health import compare_health
+from shakedown.analysis.health import Held, compare_health
 from shakedown.analysis.quantiles import samples_needed
 from shakedown.analysis.recovery import Steady, Timeline, find_effect, find_recovery
 from shakedown.analysis.thresholds import judge
@@ -145,26 +145,31 @@ def history(outage=(10.0, 15.0), recovery=17.0, end=30.0, unhealthy=None) -> Tim
     return Timeline(pulses, probes)
 
 
+def back_at(timeline) -> float | None:
+    back = find_recovery(timeline, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE).back
+    return back.at if back is not None else None
+
+
 @pytest.mark.parametrize("recovery", [15.0, 15.3, 17.0, 20.2])
 def test_time_to_recover_within_one_slot(recovery):
     """Effect and recovery of a known outage are found to the slot."""
     timeline = history(recovery=recovery)
-    assert find_effect(timeline, STEADY, 10.0, 30.0) == pytest.approx(10.0, abs=0.1)
-    found = find_recovery(timeline, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE)
+    assert find_effect(timeline, STEADY, 10.0, 30.0).at == pytest.approx(10.0, abs=0.1)
+    found = back_at(timeline)
     assert found == pytest.approx(recovery, abs=0.1)
 
 
 def test_never_recovered_is_none():
     """A system that stays broken has no time to recover."""
     timeline = history(recovery=30.0)
-    assert find_recovery(timeline, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE) is None
+    assert back_at(timeline) is None
 
 
 def test_silence_is_no_recovery():
     """Slots in which nothing ended do not count as good ones."""
     timeline = history()
     quiet = Timeline({slot: pulse for slot, pulse in timeline.pulses.items() if slot < 150}, timeline.probes)
-    assert find_recovery(quiet, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE) is None
+    assert back_at(quiet) is None
 
 
 def test_slow_answers_are_no_recovery():
@@ -172,14 +177,14 @@ def test_slow_answers_are_no_recovery():
     timeline = history(recovery=15.0)
     for slot in range(150, 200):
         timeline.pulses[slot].slowest = 1.0
-    found = find_recovery(timeline, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE)
+    found = back_at(timeline)
     assert found == pytest.approx(19.6, abs=0.5)
 
 
 def test_an_unhealthy_service_is_no_recovery():
     """While a service that was healthy says it is not, the system is not back."""
     timeline = history(recovery=15.0, unhealthy=(10.0, 18.0))
-    found = find_recovery(timeline, STEADY, 15.0, 29.0, hold_window=2.0, tolerance=TOLERANCE)
+    found = back_at(timeline)
     assert found == pytest.approx(18.0, abs=0.2)
 
 
@@ -197,8 +202,8 @@ def record() -> ExperimentRecord:
 
 def test_lying_health_is_found_and_truth_is_not_accused():
     """Healthy while clients fail is a lie; unhealthy while they fail is the truth."""
-    lie = compare_health(history(unhealthy=(0.0, 0.0)), "api", 10.0, 17.0)
-    truth = compare_health(history(), "api", 10.0, 17.0)
+    lie = compare_health(history(unhealthy=(0.0, 0.0)), "api", Held(10.0, 15.0, 17.0, 30.0))
+    truth = compare_health(history(), "api", Held(10.0, 15.0, 17.0, 30.0))
     assert lie.healthy_while_failing > 6
     assert lying_health(record(), lie) is not None
     assert truth.healthy_while_failing < 1
