@@ -342,6 +342,36 @@ def init(
     write_first_plan(path, openapi=openapi, har=har, curl=curl or [], options=options, force=force)
 
 
+ledger_app = typer.Typer(help="What became of a run's writes.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger_app, name="ledger")
+
+
+@ledger_app.callback()
+def _ledger() -> None:
+    """What became of a run's writes."""
+
+
+@ledger_app.command(
+    epilog="Exit codes: 0 every ledger holds, 1 one does not, 2 usage or plan error, 3 one could not be read in full."
+)
+def check(
+    run: RunName = "last",
+    root: Root = ROOT,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the system answers now: http://127.0.0.1:8000, or SERVICE=URL. May be repeated."),
+    ] = None,
+    ledger: Annotated[str | None, typer.Option(help="Only this ledger.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="The plan, if it is not where it was.")] = None,
+    within: Annotated[str | None, typer.Option(help="How long what is missing may take to come, instead of the plan's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Read a run's ledgers back from the system as it is now; also those of a run that was killed."""
+    from shakedown.cli.ledger import check_ledgers
+
+    check_ledgers(run, root, urls=url or [], only=ledger, plan=plan, within=within, as_json=as_json)
+
+
 def main() -> None:
     """The entry point: a mistake of the user's never shows a traceback, and nothing but a verdict ends with 0, 1 or 3."""
     for stream in (sys.stdout, sys.stderr):  # what a terminal's encoding lacks is shown as its escape

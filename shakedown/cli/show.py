@@ -17,7 +17,7 @@ from shakedown.verdict import Verdict
 if TYPE_CHECKING:
     from shakedown.results import Results, RunInfo
 
-__all__ = ["list_runs", "print_schema", "render", "validate_plan"]
+__all__ = ["find_run", "list_runs", "print_schema", "render", "validate_plan"]
 
 LONGEST_PROFILE = 20
 NO_RUN = "there is no run yet"
@@ -95,16 +95,12 @@ def render(run: str, root: Path, folder: Path | None, *, as_json: bool, in_termi
         StoreError: the results cannot be read.
         UsageError: there is no such run, or it is to be printed in two ways.
     """
-    from shakedown.reports import markdown_text, reading, summary_text, write_report
+    from shakedown.reports import markdown_text, summary_text, write_report
 
     if as_json and in_terminal:
         raise UsageError("--json and --terminal both say what is printed", hint="take one of them")
 
-    results = _results(root)
-    if results is None:
-        raise UsageError(f"{NO_RUN} in {root}", hint=HOW_TO_RUN)
-    with reading(f"the run {run!r}"):
-        info = results.run(run)
+    results, info = find_run(run, root)
     printed = as_json or in_terminal
     if folder is not None or not printed:
         path = write_report(results, info.id, folder or root / "runs" / info.id / "report")
@@ -116,6 +112,22 @@ def render(run: str, root: Path, folder: Path | None, *, as_json: bool, in_termi
         out.print(Markdown(markdown_text(results, info.id), hyperlinks=False), emoji=False, soft_wrap=False)
     if as_json:
         sys.stdout.write(summary_text(results, info.id))
+
+
+def find_run(run: str, root: Path) -> "tuple[Results, RunInfo]":
+    """A run, by its name, the beginning of it, or `last`.
+
+    Raises:
+        StoreError: the results cannot be read.
+        UsageError: there is no such run.
+    """
+    from shakedown.reports import reading
+
+    results = _results(root)
+    if results is None:
+        raise UsageError(f"{NO_RUN} in {root}", hint=HOW_TO_RUN)
+    with reading(f"the run {run!r}"):
+        return results, results.run(run)
 
 
 def _results(root: Path) -> "Results | None":

@@ -41,12 +41,13 @@ Places = Mapping[str, Address | None]
 
 def read_back(
     name: str, ledger: Ledger, folder: Path, places: Places, clock: RunClock, stop: threading.Event, *,
-    moment: Callable[[float], str] = lambda _: "", redact: Callable[[str], str] = str,
+    moment: Callable[[float], str] = lambda _: "", redact: Callable[[str], str] = str, faults: Path | None = None,
 ) -> LedgerResult:  # fmt: skip
     """Read a ledger back.
 
     Args:
-        folder: where its notes are; the faults' file is written beside it.
+        folder: where its notes are.
+        faults: the file that gets every fault; by default `NAME.faults.jsonl` beside the folder.
         places: the addresses of its targets, by `read` and `list`.
         stop: ends the reading early; then the ledger is not judged.
         moment: where an instant lies among the faults, in words.
@@ -67,7 +68,8 @@ def read_back(
             reading.problem = str(error)
         sight = reading.sight
         result.rounds = max(reading.rounds, 1)
-        _write_faults(result, book, sight, folder.parent / f"{name}.faults.jsonl", moment, redact, clock.now())
+        path = faults or folder.parent / f"{name}.faults.jsonl"
+        _write_faults(result, book, sight, path, moment, redact, clock.now())
         if stop.is_set():
             result.problem = "the reading was interrupted"
         elif reading.problem:
