@@ -2,11 +2,18 @@
 
 ===========  =====================================================================
 observer     resources once a second: containers, processes, host, Prometheus
-containers   Docker's statistics
-processes    psutil: process trees, the host, ourselves
+rounds       who is read at once, who is asked beside; what fails, what it costs
+containers   one container, by either way:
+cgroups        the kernel's own files
+engine         Docker's statistics
+lives          which containers run, by the engine's events
+processes    psutil: process trees (family), the host, ourselves
+sockets      TCP sockets by state
+sparing      what costs much is done less often
 prometheus   the text format
-prober       health, ten times a second
+probes       values of the plan's own: SQL, Redis, HTTP, programs
 alerts       whether alerts fire: HTTP answers, lines of logs
+prober       health, ten times a second
 ===========  =====================================================================
 """
 

@@ -1,103 +1,126 @@
-"""A container's resources as Docker tells them, under cgroup v1 and v2."""
+"""A container's resources: from the kernel's own files where they can be read, else from the engine; under cgroup v1 and v2."""
 
-import contextlib
+import os
+import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shakedown.observe.sockets import sockets_of
+from shakedown.errors import ServiceError
+from shakedown.observe.cgroups import Cgroup, find_cgroup, network_figures
+from shakedown.observe.engine import Statistics, statistics_figures
+from shakedown.observe.sockets import NamespaceSockets
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
+    from shakedown.observe.lives import Followed, Life
+
 __all__ = ["ContainerReader"]
+
+ENDING = 3.0  # seconds that the engine may take to tell of an end
 
 
 class ContainerReader:
-    """Reads one container's figures; CPU is the use since the last reading."""
+    """Reads one container's figures; CPU is the use since the last reading.
 
-    def __init__(self, client: "DockerClient", container: str) -> None:
-        self._client = client
-        self._container = container
+    Args:
+        direct: read the kernel's files where they can be read.
+    """
+
+    def __init__(self, client: "DockerClient", followed: "Followed", *, direct: bool = True) -> None:
+        self._followed, self._direct = followed, direct
+        self._statistics = Statistics(client)
+        self._key: tuple[str, str] | None = None
+        self._cgroup: Cgroup | None = None
         self._last_cpu: tuple[float, float] | None = None
-        self._started: str | None = None
-        self._restarts = 0
-        self._oom_kills = 0
-        self._oom_seen = False  # in this life of the container
+        self._sockets = NamespaceSockets()
+        self._missing_since: float | None = None
 
-    def read(self) -> dict[str, float]:
-        """Series and values; while it is down or paused only its restarts and OOM kills: nothing else can be measured then."""
-        state = self._client.api.inspect_container(self._container)["State"]
-        if self._started is not None and state["StartedAt"] != self._started:
-            self._restarts += 1
-            self._last_cpu = None
-            self._oom_seen = False
-        self._started = state["StartedAt"]
-        if state.get("OOMKilled") and not self._oom_seen:
-            self._oom_kills, self._oom_seen = self._oom_kills + 1, True
-        counts = {"restarts": float(self._restarts), "oom_kills": float(self._oom_kills)}
-        if state["Status"] != "running":
-            return counts
-        api: Any = self._client.api  # `one_shot` is not offered: without it one look takes a second
-        url = api._url("/containers/{0}/stats", self._container)  # noqa: SLF001 - as above
-        raw: dict[str, Any] = api._result(  # noqa: SLF001 - as above
-            api._get(url, params={"stream": False, "one-shot": True}),  # noqa: SLF001 - as above
-            True,
-        )
-        if not raw.get("memory_stats", {}).get("usage"):
-            return counts
-        values = {**_memory(raw["memory_stats"]), **_traffic(raw), **counts}
-        values["pids"] = float(raw.get("pids_stats", {}).get("current", 0))
-        pid = int(state.get("Pid") or 0)
-        if (files := _open_files(pid)) is not None:
+    @property
+    def waits(self) -> bool:
+        """Whether the next reading asks the engine, which may take its time."""
+        life = self._followed.life
+        return life is None or (life.status == "running" and (self._cgroup is None or life.key != self._key))
+
+    def read(self, *, whole: bool = False) -> dict[str, float]:
+        """Series and values; while it is down or paused only its restarts and OOM kills: nothing else can be measured then.
+
+        Args:
+            whole: read also what is costly and not due yet.
+
+        Raises:
+            ServiceError: it is gone.
+            EngineError: the engine does not tell.
+        """
+        life = self._followed.now()
+        problem = self._followed.problem
+        if life.status != "running":
+            if problem is not None:
+                raise problem
+            return self._counts()
+        if life.key != self._key:
+            self._key, self._last_cpu, self._sockets = life.key, None, NamespaceSockets()
+            self._cgroup = find_cgroup(life.pid, life.container) if self._direct else None
+        if self._cgroup is None:
+            if problem is not None:
+                raise problem
+            values = self._of_engine(life)
+        else:
+            try:
+                values = self._of_files(self._cgroup, life, whole=whole)
+            except OSError as error:  # it has ended; the engine will tell
+                self._missing_since = self._missing_since or time.monotonic()
+                if time.monotonic() - self._missing_since > ENDING:
+                    raise ServiceError(f"the container's figures are gone: {error}") from None
+                return {}
+            self._missing_since = None
+        # What has happened to it is known only while the engine tells.
+        return {**values, **(self._counts() if problem is None else {})}
+
+    def close(self) -> None:
+        """Close the connection to the engine."""
+        self._statistics.close()
+
+    def _counts(self) -> dict[str, float]:
+        return {"restarts": float(self._followed.restarts), "oom_kills": float(self._followed.oom_kills)}
+
+    def _of_files(self, cgroup: Cgroup, life: "Life", *, whole: bool) -> dict[str, float]:
+        figures = cgroup.read()
+        at = time.monotonic()
+        values = figures.values
+        if figures.oom_kills is not None:
+            self._followed.count_kills(life, figures.oom_kills)
+        if not life.host_network:
+            values |= network_figures(life.pid)
+            values |= self._sockets.read(life.pid, whole=whole)
+        if (files := _open_files(cgroup.processes())) is not None:
             values["open_files"] = files
-        if pid:
-            values |= sockets_of(pid)
-        cpu = self._cpu(raw)
-        return values if cpu is None else {**values, "cpu": cpu}
+        return values | self._cpu(figures.cpu, at)
 
-    def _cpu(self, raw: dict[str, Any]) -> float | None:
-        """Cores in use since the last reading: container nanoseconds over wall nanoseconds."""
-        used = raw["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+    def _of_engine(self, life: "Life") -> dict[str, float]:
+        raw: dict[str, Any] = self._statistics.read(life.container)
+        if not raw.get("memory_stats", {}).get("usage"):
+            return {}  # it has ended meanwhile
         # Always as UTC: Docker drops a fraction's trailing zeros, so that the cut text ends in Z or not.
         at = datetime.fromisoformat(raw["read"][:26].rstrip("Z")).replace(tzinfo=UTC).timestamp()
+        return statistics_figures(raw) | self._cpu(raw["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, at)
+
+    def _cpu(self, used: float, at: float) -> dict[str, float]:
+        """Cores in use since the last reading."""
         last, self._last_cpu = self._last_cpu, (used, at)
         if last is None or at <= last[1]:
-            return None
-        return max(float(used - last[0]), 0.0) / (at - last[1])
+            return {}
+        return {"cpu": max(used - last[0], 0.0) / (at - last[1])}
 
 
-def _memory(stats: dict[str, Any]) -> dict[str, float]:
-    """What the container holds without page cache that the kernel may drop, and its anonymous part."""
-    details = stats.get("stats", {})
-    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
-    anonymous = details.get("total_rss", details.get("anon"))
-    values = {"memory": float(max(stats["usage"] - cache, 0))}
-    return values if anonymous is None else {**values, "memory_anon": float(anonymous)}
-
-
-def _traffic(raw: dict[str, Any]) -> dict[str, float]:
-    networks = (raw.get("networks") or {}).values()
-    values = {
-        "network_rx": float(sum(network["rx_bytes"] for network in networks)),
-        "network_tx": float(sum(network["tx_bytes"] for network in networks)),
-    }
-    blocks = (raw.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
-    for operation in ("read", "write"):
-        values[f"block_{operation}"] = float(
-            sum(entry["value"] for entry in blocks if entry["op"].lower() == operation)
-        )
-    return values
-
-
-def _open_files(pid: int) -> float | None:
-    """Open files of the container's first process and its children, where /proc can be read (Linux, as root)."""
-    if pid <= 0 or not Path(f"/proc/{pid}/fd").is_dir():
-        return None
-    total, waiting = 0, [pid]
-    while waiting:
-        process = waiting.pop()
-        with contextlib.suppress(OSError):
-            total += sum(1 for _ in Path(f"/proc/{process}/fd").iterdir())
-            waiting += [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    return float(total) if total else None
+def _open_files(pids: list[int]) -> float | None:
+    """Of processes, where that can be read (as root)."""
+    total = None
+    for pid in pids:
+        folder = f"/proc/{pid}/fd"
+        try:
+            # The size of the folder is their number, on newer kernels.
+            total = (total or 0) + (os.stat(folder).st_size or len(os.listdir(folder)))  # noqa: PTH116, PTH208 - as often as it is
+        except OSError:
+            continue
+    return None if total is None else float(total)

@@ -61,7 +61,7 @@ class ThresholdReferences:
     def _known_series(self, source: str) -> list[str] | None:
         """The series that are sampled of a source; None when it is no source."""
         if source == "host":
-            return ["cpu", "memory", "network_rx", "network_tx", "block_read", "block_write"]
+            return ["cpu", "memory", "network_rx", "network_tx", "block_read", "block_write", "context_switches"]
         service = self._plan.services.get(source)
         if service is None:
             return None

@@ -38,7 +38,7 @@ SUITE_METRICS = {
 }  # fmt: skip
 SERIES_UNITS = {
     "memory": "B", "memory_anon": "B", "network_rx": "B", "network_tx": "B", "block_read": "B", "block_write": "B",
-    "memory_uss": "B", "memory_pss": "B", "cpu": "", "pids": "", "threads": "", "open_files": "", "restarts": "",
+    "memory_with_cache": "B", "memory_uss": "B", "memory_pss": "B", "cpu": "", "pids": "", "threads": "", "open_files": "", "restarts": "",
     "oom_kills": "", "context_switches": "", "sockets_established": "", "sockets_close_wait": "", "sockets_time_wait": "",
 }  # fmt: skip
 LEDGER = "ledger"  # the subject of `ledger.messages.lost == 0`

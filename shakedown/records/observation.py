@@ -10,9 +10,10 @@ class Sample:
     """One value of one series.
 
     Sources are services' names, `host`, `shakedown` (the observer itself). Series: `memory` (bytes, without page
-    cache), `memory_anon`, `memory_uss`, `memory_pss`, `cpu` (cores), `pids`, `open_files`, `threads`, `network_rx`, `network_tx`,
+    cache), `memory_anon`, `memory_with_cache`, `memory_uss`, `memory_pss`, `cpu` (cores), `pids`, `open_files`, `threads`, `network_rx`, `network_tx`,
     `block_read`, `block_write` (bytes, cumulative), `context_switches` (cumulative), `sockets_established`,
-    `sockets_close_wait`, `sockets_time_wait`, `restarts`, `oom_kills`, Prometheus names, and the plan's own probes.
+    `sockets_close_wait`, `sockets_time_wait`, `restarts`, `oom_kills`, Prometheus names, the plan's own probes; of
+    `shakedown` also `observer_cpu` (cores) and `observer_memory` (bytes, of the process that it lives in).
     """
 
     at: float
