@@ -20,10 +20,11 @@ whole     files that are there whole or not at all
 ========  =====================================================================
 """
 
+from shakedown.reports.amounts import amount
 from shakedown.reports.markdown import markdown_text
 from shakedown.reports.model import reading
 from shakedown.reports.reasons import tidy
 from shakedown.reports.summary import summary_schema, summary_text
 from shakedown.reports.writer import write_report
 
-__all__ = ["markdown_text", "reading", "summary_schema", "summary_text", "tidy", "write_report"]
+__all__ = ["amount", "markdown_text", "reading", "summary_schema", "summary_text", "tidy", "write_report"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from shakedown.services.ports import free_port
 from tests.conftest import COURIER, ROOT
@@ -114,11 +115,37 @@ def test_a_small_run_passes(tmp_path):
 
 
 def test_a_failing_baseline_stops_the_run(tmp_path):
-    """Exit 1; the later stages are skipped, with the reason."""
+    """Run by the script of the GitHub action: exit 1, the later stages skipped with the reason, the breach annotated."""
     plan(tmp_path, status=201)
-    done = shakedown("run", "plan.yaml", cwd=tmp_path)
+    step = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"][1]
+    (tmp_path / "temp" / "shakedown").mkdir(parents=True)
+    (tmp_path / "temp" / "shakedown" / "bin").symlink_to(SHAKEDOWN.parent)
+    given = {
+        "PLAN": "plan.yaml",
+        "PROFILE": "",
+        "OPTIONS": "--seed 7",
+        "SHAKEDOWN_ROOT": ".shakedown",
+        "ALLOW": "false",
+    }
+    assert set(step["env"]) == set(given)
+    files = {"GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "step.md"}
+    environment = {
+        **os.environ, **given, **{name: str(tmp_path / file) for name, file in files.items()},
+        "RUNNER_TEMP": str(tmp_path / "temp"), "GITHUB_ACTIONS": "true",
+    }  # fmt: skip
+    done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", step["run"]], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True, timeout=280, check=False)  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "get.error_rate < 1%: 100 %" in done.stdout
+    assert (
+        "::error file=plan.yaml,line=10,title=baseline%3A get.error_rate < 1%25::failed: measured 100 %25"
+        in done.stdout
+    )
+    outputs = dict(line.split("=", 1) for line in (tmp_path / "output").read_text().splitlines())
+    assert outputs["verdict"] == "failed"
+    assert (tmp_path / outputs["report"] / "report.html").is_file()
+    assert (tmp_path / "step.md").read_text().startswith("## tiny: ✗ failed")
+    assert (tmp_path / "shakedown-junit.xml").is_file()
     summary = json.loads(shakedown("report", "--json", cwd=tmp_path).stdout)
     assert [stage["verdict"] for stage in summary["stages"]] == ["failed", "skipped", "skipped", "skipped", "skipped"]
     assert "the baseline failed" in summary["stages"][1]["reason"]
