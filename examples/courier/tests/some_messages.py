@@ -1,4 +1,4 @@
-"""Sends fifty messages one after another, over one connection, and says how many were accepted: a repetition's work.
+"""Sends forty messages one after another, over one connection, and says how many were accepted: a repetition's work.
 
     SHAKEDOWN_API_HTTP=http://127.0.0.1:8000 python3 some_messages.py
 """
@@ -10,7 +10,7 @@ import sys
 import time
 import uuid
 
-MESSAGES, PER_SECOND = 50, 60
+MESSAGES, PER_SECOND = 40, 80
 
 
 def main() -> None:
