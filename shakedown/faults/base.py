@@ -4,6 +4,7 @@ import random
 import socket
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -34,6 +35,7 @@ class FaultContext:
         agents: the agents of the run, one beside each target that needs one.
         seed: of what a fault does at random.
         halt: set when the experiment is to end early.
+        redact: takes the plan's secrets out of what is kept and shown of a fault.
     """
 
     system: System
@@ -43,6 +45,7 @@ class FaultContext:
     agents: Agents
     seed: int = 0
     halt: threading.Event = field(default_factory=threading.Event)
+    redact: Callable[[str], str] = str
 
     @property
     def ending(self) -> bool:

@@ -70,12 +70,17 @@ def run_fault(
             disk. Where one of them is refused, none is injected.
     """
     clock = context.clock
+
+    def keep() -> None:
+        _cover(record, context.redact)
+        save()
+
     what = f"{record.fault} on {record.target}"
     gate = gate or Gate(1)
     try:
         intent, deadline = _prepare(fault, record, hold, context, gate, what)
     finally:
-        save()
+        keep()
     if intent is None:
         return
     problems: list[str] = []
@@ -86,7 +91,7 @@ def run_fault(
         record.applied_at = clock.now()
         record.layers = fault.layers
         on_event(Event(record.applied_at, "fault.injected", subject, f"injected: {what}"))
-        save()
+        keep()
         _hold(fault, record, hold, context)
     except Exception as error:  # noqa: BLE001 - the revert below must run, and tell of both if it fails too
         problems.append(_words(error))
@@ -108,7 +113,7 @@ def run_fault(
             reverted = Event(record.reverted_at, "fault.reverted", subject, f"reverted: {what}")
             _noted(lambda: on_event(reverted), problems)
         record.error = "; ".join(problems) or None
-        save()
+        keep()
 
 
 def _prepare(
@@ -214,6 +219,16 @@ def _revert(fault: Fault[Any], record: Injection, context: FaultContext, problem
         record.gone_at = context.clock.now()
     else:
         problems.append(f"not proved gone: {record.gone.evidence}")
+
+
+def _cover(record: Injection, redact: Callable[[str], str]) -> None:
+    """Take secrets out of all that is said: a proof's command may print what it was given."""
+    for name in ("parameters", "mechanism", "refused", "error"):
+        if (text := getattr(record, name)) is not None:
+            setattr(record, name, redact(text))
+    for name in ("effect", "gone"):
+        if (proof := getattr(record, name)) is not None:
+            setattr(record, name, replace(proof, evidence=redact(proof.evidence)))
 
 
 def _vanished(context: FaultContext, target: str) -> bool:

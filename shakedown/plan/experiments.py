@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from shakedown.plan.base import PlanModel
 from shakedown.plan.behaviour import BehaviourExpect
 from shakedown.plan.faults import FaultModel, FaultPlan
+from shakedown.plan.profiles import NEMESIS_RANGE
 from shakedown.plan.values import Duration, Name, Share
 from shakedown.plan.wishes import AlertText, HealthText
 
@@ -85,8 +86,8 @@ class Nemesis(PlanModel):
 
     faults: list[Weighted] = Field(min_length=1)
     duration: Duration = Field(gt=0)
-    hold: tuple[Duration, Duration] = (1.0, 5.0)  # how long each lasts: at least, at most
-    quiet: tuple[Duration, Duration] = (1.0, 5.0)  # without a fault between two: at least, at most
+    hold: tuple[Duration, Duration] = NEMESIS_RANGE  # how long each lasts: at least, at most
+    quiet: tuple[Duration, Duration] = NEMESIS_RANGE  # without a fault between two: at least, at most
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:

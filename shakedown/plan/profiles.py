@@ -1,5 +1,6 @@
 """Profiles and overrides: how one plan serves a smoke test and a long night."""
 
+import contextlib
 import difflib
 import math
 import re
@@ -13,6 +14,7 @@ __all__ = ["apply_overrides", "apply_profile", "nearest", "profile_names"]
 
 PARTS = ("services", "scenarios", "suites", "ledgers", "stages")
 SCALES = ("duration", "hold", "repeat", "rate")
+NEMESIS_RANGE = (1.0, 5.0)  # seconds that a nemesis's faults last, and that it is quiet between two, if not given
 
 
 def nearest(word: str, choices: Sequence[str]) -> str | None:
@@ -146,6 +148,17 @@ def _scale(data: dict[str, object], scale: dict[str, float]) -> None:
         for key in ("steps", "capacity"):
             levels(mapping.get(key))
 
+    def nemesis(mapping: object) -> None:
+        """As many faults in another time: each lasts longer or shorter, and so does the quiet."""
+        times(mapping, "duration", hold, parse_duration)
+        if hold == 1.0 or not isinstance(mapping, dict):
+            return
+        for key in ("hold", "quiet"):
+            bounds = mapping.get(key, list(NEMESIS_RANGE))
+            if isinstance(bounds, list | tuple):
+                with contextlib.suppress(TypeError, ValueError, OverflowError):  # as above
+                    mapping[key] = [parse_duration(bound) * hold for bound in bounds]
+
     for scenario in _values(data.get("scenarios")):
         use(scenario.get("executor") if isinstance(scenario, dict) else None)
     stages = data.get("stages")
@@ -159,7 +172,7 @@ def _scale(data: dict[str, object], scale: dict[str, float]) -> None:
         for experiment in stage["experiments"] if isinstance(stage.get("experiments"), list) else ():
             times(experiment, "hold", hold, parse_duration)
             if isinstance(experiment, dict):
-                times(experiment.get("nemesis"), "duration", hold, parse_duration)
+                nemesis(experiment.get("nemesis"))
                 for step in experiment["sequence"] if isinstance(experiment.get("sequence"), list) else ():
                     times(step, "hold", hold, parse_duration)
         for each in stage["each_dependency"] if isinstance(stage.get("each_dependency"), list) else ():

@@ -59,7 +59,33 @@ def find_secrets(plan: Plan) -> frozenset[str]:
             found += _in_value("", text)
     for scenario in plan.scenarios.values():
         found += _in_scenario(scenario)
+    if plan.stages.faults is not None:
+        found += _in_data("", plan.stages.faults.model_dump(mode="json", include={"experiments", "each_dependency"}))
     return _long_enough(found)
+
+
+def _in_data(name: str, value: object) -> Iterator[str]:
+    """What is secret anywhere in JSON-like data: a fault's environment, its headers, its commands."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _in_data(str(key), inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _in_data(name, inner)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield from _in_value(name, value)
+
+
+def _covered_data(value: object) -> object:
+    """The same data, with what bears a secret's name covered, however short it is."""
+    if isinstance(value, dict):
+        return {
+            key: REDACTED
+            if isinstance(inner, str | int | float) and _is_secret(str(key), inner)
+            else _covered_data(inner)
+            for key, inner in value.items()
+        }
+    return [_covered_data(inner) for inner in value] if isinstance(value, list) else value
 
 
 def scenario_secrets(scenario: Scenario) -> frozenset[str]:
@@ -114,7 +140,10 @@ def redacted(plan: Plan, redactor: "Redactor") -> object:
     }
     scenarios = {name: _covered_scenario(scenario) for name, scenario in plan.scenarios.items()}
     covered = plan.model_copy(update={"services": services, "suites": suites, "scenarios": scenarios})
-    return redactor.redact_data(covered.model_dump(mode="json", by_alias=True, exclude_none=True))
+    dumped = covered.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if faults := dumped.get("stages", {}).get("faults"):
+        faults.update({key: _covered_data(faults[key]) for key in ("experiments", "each_dependency") if key in faults})
+    return redactor.redact_data(dumped)
 
 
 def _covered_scenario(scenario: Scenario) -> Scenario:

@@ -58,9 +58,9 @@ class ContainerRunner:
 
     def __init__(
         self, name: str, service: DockerService, *, base: Path, log: Path, client: "DockerClient", run: str,
-        labels: RunLabels, journal: Journal, redact: Callable[[str], str], say: Callable[[str], None],
+        labels: RunLabels, journal: Journal, redact: Callable[[str], str], say: Callable[[str], None], scheme: str = "http",
     ) -> None:  # fmt: skip
-        self.service = service
+        self.service, self._scheme = service, scheme
         self.handle = Handle(name, "docker", container_name=f"shakedown-{run}-{name}")
         self._base, self._log, self._client, self._run = base, log, client, run
         self._labels, self._journal, self._redact, self._say = labels, journal, redact, say
@@ -108,7 +108,7 @@ class ContainerRunner:
         for port_name, port in self._port_names().items():
             host_port = free_port()
             published[f"{port}/tcp"] = ("127.0.0.1", host_port)
-            self.handle.addresses[port_name] = Address("127.0.0.1", host_port)
+            self.handle.addresses[port_name] = Address("127.0.0.1", host_port, self._scheme)
         mounts: dict[str, dict[str, str]] = {}
         for volume, inside in service.volumes.items():
             full = f"shakedown-{self._run}-{volume}"

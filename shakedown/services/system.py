@@ -27,7 +27,7 @@ from shakedown.services.handle import Address, Handle
 from shakedown.services.health import look
 from shakedown.services.images import require_image
 from shakedown.services.process import ProcessRunner
-from shakedown.services.vendors import as_container
+from shakedown.services.vendors import as_container, scheme_of
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -104,7 +104,7 @@ class System:
                 self._runners[name] = ContainerRunner(
                     name, as_container(name, service, self.base, self._run_dir), base=self.base, log=log,
                     client=self.client, run=self.run, labels=self.labels, journal=self.journal, redact=self._redact,
-                    say=partial(self._say, name),
+                    say=partial(self._say, name), scheme=scheme_of(service),
                 )  # fmt: skip
 
     def _have_replacements(self) -> None:

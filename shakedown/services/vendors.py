@@ -6,10 +6,20 @@ from typing import Any
 
 from shakedown.plan.services import Build, DockerService, ProxyService, StubService, VendorService
 
-__all__ = ["as_container"]
+__all__ = ["as_container", "scheme_of"]
 
 PROGRAM = Path(__file__).parent / "stub"
 _PLAN = "/stub/plan/plan.json"
+
+
+def scheme_of(service: DockerService) -> str:
+    """In which scheme others call it: a stand-in with a certificate answers in TLS alone."""
+    tls = (
+        service.stub.tls if isinstance(service, StubService)
+        else service.proxy.tls if isinstance(service, ProxyService)
+        else None
+    )  # fmt: skip
+    return "http" if tls is None else "https"
 
 
 def as_container(name: str, service: DockerService, base: Path, run_dir: Path) -> DockerService:

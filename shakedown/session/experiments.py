@@ -155,7 +155,10 @@ class FaultBench:
 
         if position:
             self._sleep(self.stage.pause)
-        context = FaultContext(session.system, session.journal, session.clock, session.stop, self._agents, session.seed)
+        context = FaultContext(
+            session.system, session.journal, session.clock, session.stop, self._agents, session.seed,
+            redact=session.loaded.redactor.redact,
+        )  # fmt: skip
         planned = schedule_of(experiment, session.seed)
         if problem := self._await_steady() or self._unwatched(experiment) or self._unguarded():
             self._begin(planned[0], record, context)[1].refused = problem

@@ -155,6 +155,19 @@ def test_a_last_look_that_fails_proves_nothing(context):
         assert record.error is None
 
 
+def test_secrets_are_taken_out_of_a_faults_record(context):
+    """What a proof, an error or the parameters say is kept without the plan's secrets, at each time that it is saved."""
+    context.redact = lambda text: text.replace("hunter22", "***")
+    fault = Habit(context, effect=Proof(held=True, evidence="hunter22 ran"), revert=[FaultError("no hunter22"), None])
+    seen: list[str] = []
+    record = Injection("habit", "", "with hunter22", "by hunter22", ())
+    run_fault(fault, record, 0.1, context, subject="e", on_event=lambda _: None, save=lambda: seen.append(str(record)))
+    assert record.effect.evidence == "*** ran"
+    assert "no ***" in record.error
+    assert len(seen) >= 3
+    assert not any("hunter22" in text for text in seen)
+
+
 def test_a_refused_fault_touches_nothing(context):
     """The ground forbids it: no undo, no injection, no revert; the reason is kept."""
     fault = Habit(context, check=FaultRefusedError("no netem"))

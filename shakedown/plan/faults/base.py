@@ -81,4 +81,13 @@ def conflict(first: FaultModel, second: FaultModel) -> str | None:
             shorter, longer = sorted((one, other), key=len)
             if longer == shorter or longer.startswith(f"{shorter}:"):
                 return longer
+            if _below(one, other) or _below(other, one):
+                return other if "*" in one else one
     return None
+
+
+def _below(name: str, pattern: str) -> bool:
+    """Whether a claim's name is one of those that another's pattern means: `api:dns:*.test` and `api:dns:a.test`."""
+    family, _, wanted = pattern.rpartition(":")
+    mine, _, given = name.rpartition(":")
+    return family == mine and wanted.startswith("*.") and given.endswith(wanted[1:])

@@ -68,7 +68,7 @@ class OnLookUps(OnService):
     )
 
     def claims(self) -> frozenset[str]:
-        """The names: two DNS faults cannot both answer one."""
+        """The names: two DNS faults cannot both answer one, nor one that another's `*.` means too."""
         base = f"{self.target}:dns"
         return frozenset(f"{base}:{name}" for name in self.names) or frozenset({base})
 

@@ -160,6 +160,8 @@ def test_on_a_stand_in(make_system, authorities):
     authorities[1].issue("own", "web.test")
     stub = {"routes": [{"path": "/stats", "body": "0"}], "tls": {"certificate": "own.pem", "key": "own.key"}}
     system = make_system({"llm": {"stub": stub}})
+    assert system.environment()["SHAKEDOWN_LLM_HTTP"].startswith("https://127.0.0.1:")
+    assert system.inner_environment()["SHAKEDOWN_LLM_HTTP"] == "https://llm:443"
 
     def during():
         return Session(system.address("llm.http"), authorities[1].trusted()).ask("GET", "/stats")

@@ -105,10 +105,27 @@ def test_a_plan_may_name_them():
         (DnsNxdomain(target="web"), DnsServfail(target="web", names=["b"]), "web:dns:b"),
         (DnsNxdomain(target="web"), DnsSlow(target="web", latency=1), "web:dns"),
         (DnsNxdomain(target="web"), DnsNxdomain(target="api"), None),
+        (
+            DnsNxdomain(target="web", names=["*.v.test"]),
+            DnsServfail(target="web", names=["a.v.test"]),
+            "web:dns:a.v.test",
+        ),
+        (
+            DnsNxdomain(target="web", names=["a.v.test"]),
+            DnsServfail(target="web", names=["*.test"]),
+            "web:dns:a.v.test",
+        ),
+        (
+            DnsNxdomain(target="web", names=["*.test"]),
+            DnsServfail(target="web", names=["*.v.test"]),
+            "web:dns:*.v.test",
+        ),
+        (DnsNxdomain(target="web", names=["*.v.test"]), DnsServfail(target="web", names=["v.test", "a.w.test"]), None),
+        (DnsNxdomain(target="web", names=["*.v.test"]), DnsServfail(target="api", names=["a.v.test"]), None),
     ],
 )
 def test_what_goes_together(first, second, touch):
-    """Two faults cannot answer the same name of the same target."""
+    """Two faults cannot answer the same name of the same target, by whatever patterns they mean it."""
     assert conflict(first, second) == touch
 
 

@@ -231,11 +231,15 @@ def test_a_profile_scales_holds(tmp_path):
     })  # fmt: skip
 
 
-def test_a_profile_that_leaves_no_room_is_told(tmp_path):
-    """A nemesis too short for one fault in some profile is an error of the plan, with the profile's name."""
-    nemesis = {**GOOD["nemesis"]["nemesis"], "duration": "3s", "hold": ["2s", "3s"], "quiet": ["0s", "1s"]}
-    with pytest.raises(PlanError, match=r"too short for one fault.*in the profile `half`"):
-        load(tmp_path, {**WITHIN, "nemesis": nemesis})
+@pytest.mark.parametrize(
+    ("given", "hold", "quiet"),
+    [({"hold": ["2s", "3s"], "quiet": ["0s", "500ms"]}, (1, 1.5), (0, 0.25)), ({}, (0.5, 2.5), (0.5, 2.5))],
+)
+def test_a_profile_scales_all_of_a_nemesis(tmp_path, given, hold, quiet):
+    """Its faults and its quiet get shorter with it, given or by default: as many faults, and never too little room."""
+    nemesis = {**GOOD["nemesis"]["nemesis"], "duration": "3s", **given}
+    (scaled,) = load(tmp_path, {**WITHIN, "nemesis": nemesis}, profile="half").plan.experiments
+    assert (scaled.nemesis.duration, scaled.nemesis.hold, scaled.nemesis.quiet) == (1.5, hold, quiet)
 
 
 # ---------------------------------------------------------------------------------------------------------- conditions

@@ -6,7 +6,7 @@ import pytest
 
 from shakedown.errors import PlanError
 from shakedown.plan import Redactor, load_plan
-from shakedown.plan.secrets import looks_secret
+from shakedown.plan.secrets import REDACTED, looks_secret
 
 PLAN = """\
 version: 1
@@ -90,3 +90,33 @@ def test_other_forms_of_a_secret():
     assert redact("?t=a%22b%2Fc%20d") == "?t=********"
     assert redact("log: abcdefghijklmnopqrst") == "log: ********"
     assert redact("redis://:pw@cache") == "redis://:********@cache"
+
+
+FAULTS = """\
+version: 1
+name: demo
+services: {api: {image: demo, ports: {http: 80}}}
+scenarios: {s: {executor: {type: constant-vus, vus: 1, duration: 1s}, http: {target: api.http, requests: [{name: r, get: /}]}}}
+stages:
+  faults:
+    load: s
+    experiments:
+      - {name: a, hold: 1s, recover_within: 5s, fault: {type: service-replace, target: api, environment: {DB_PASSWORD: hunter22, PIN: 9}}}
+      - name: b
+        hold: 1s
+        recover_within: 5s
+        fault: {type: custom-command, inject: "PASSWORD=hunter33 break", revert: [mend, "--url", "redis://:hunter44@cache"], proof: "true"}
+      - {name: c, hold: 1s, recover_within: 5s, fault: {type: http-header, target: api, set: {Authorization: "hunter55"}}}
+"""
+
+
+def test_what_faults_are_given(tmp_path):
+    """A replaced environment, a command, a header: in no record, and taken out of whatever is said later."""
+    path = tmp_path / "plan.yaml"
+    path.write_text(FAULTS, encoding="utf-8")
+    loaded = load_plan(path, environ={})
+    said = loaded.redactor.redact("psql: hunter22, hunter33, hunter44 and hunter55 were refused")
+    for text in (loaded.resolved, said):
+        assert not any(f"hunter{number}" in text for number in (22, 33, 44, 55)), text
+    replaced = json.loads(loaded.resolved)["stages"]["faults"]["experiments"][0]["fault"]
+    assert replaced["environment"] == {"DB_PASSWORD": REDACTED, "PIN": REDACTED}
