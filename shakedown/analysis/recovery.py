@@ -138,7 +138,7 @@ def _last_health(probes: Iterable[ProbeResult], start: float, end: float, *, wan
     """The services whose last look in the window said `want`."""
     last: dict[str, bool] = {}
     for probe in probes:
-        if start <= probe.at < end:
+        if start <= probe.at and probe.at + probe.latency < end:  # one that was answered later tells of what came after
             last[probe.service] = probe.healthy
     return {service for service, healthy in last.items() if healthy is want}
 
