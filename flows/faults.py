@@ -12,6 +12,7 @@ from shakedown.session.judging import judge_stage
 from shakedown.session.live import StageOutcome
 from tasks.artifacts import progress_of
 from tasks.faults import run_experiment, warm_up
+from tasks.recovery import look_before_faults
 
 __all__ = ["faults"]
 
@@ -24,6 +25,7 @@ def faults(run_id: str) -> State[Any]:
     def body() -> StageOutcome:
         bench = bench_of(session)
         try:
+            look_before_faults(run_id)
             warm_up(run_id)
             experiments = session.loaded.plan.experiments
             for done, experiment in enumerate(experiments, start=1):

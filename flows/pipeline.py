@@ -31,6 +31,7 @@ from shakedown.session.judging import run_verdict
 from shakedown.session.live import STAGES
 from shakedown.verdict import Verdict, exit_code
 from tasks.artifacts import progress_of
+from tasks.recovery import look_before_run
 from tasks.report import render_report
 from tasks.services import start_services, stop_services
 
@@ -141,6 +142,7 @@ def _run(options: RunOptions) -> RunSummary:
 def _stages(session: Session) -> None:
     progress = progress_of(session)
     start_services(session.run_id)
+    look_before_run(session.run_id)
     stopped = ""
     for name in STAGES:
         if getattr(session.loaded.plan.stages, name) is None:

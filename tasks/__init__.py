@@ -5,7 +5,7 @@ services  start and stop the system under test
 load      one load
 suites    one execution of a suite
 faults    one experiment
-recovery  comparison, ledgers, leftovers
+recovery  what is kept before, and looked at afterwards: comparison, invariants, ledgers, leftovers
 report    the report
 artifacts what a run leaves in Prefect's UI
 ========  ==================================================================
