@@ -29,6 +29,9 @@ bench-load: setup ## our load generator beside others; writes the tables in benc
 bench-leaks: setup ## how often the leak rule is right, on generated series; writes its table in benchmarks/README.md
 	@$(BIN)/python benchmarks/leaks.py
 
+bench-detection: setup ## what is found of courier's twenty defects, under which name, and false alarms (RUNS=3 SOUND=10 ONLY=leaks,sound,…; hours)
+	@$(BIN)/python benchmarks/detection.py --runs $(or $(RUNS),3) --sound $(or $(SOUND),10) --only "$(ONLY)" $(if $(KEEP),--keep $(KEEP))
+
 bench-proxy: setup ## the proxy of the faults beside others; writes its table in benchmarks/README.md (2 minutes)
 	@$(BIN)/python benchmarks/proxy.py
 
@@ -42,4 +45,4 @@ lock: ## resolve the dependencies anew
 clean-docker: setup ## remove containers, networks, volumes and images of ours
 	@$(BIN)/python scripts/clean_docker.py
 
-.PHONY: help setup demo test test-faults lint bench-load bench-leaks wheel lock clean-docker
+.PHONY: help setup demo test test-faults lint bench-load bench-leaks bench-detection wheel lock clean-docker

@@ -1,0 +1,60 @@
+"""The benchmark of seeded defects counts rightly: what is found, what is named, what is missed, what is accused wrongly."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COURIER = ROOT / "examples" / "courier"
+
+
+@pytest.fixture(scope="module")
+def detection() -> ModuleType:
+    """benchmarks/detection.py, which is a script and in no package."""
+    spec = importlib.util.spec_from_file_location("detection", ROOT / "benchmarks" / "detection.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["detection"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_defect_has_a_name_and_a_plan(detection):
+    """The table of names has each of courier's defects once, and each is looked for by leaks or by experiments that exist."""
+    text = (COURIER / "app" / "courier" / "defects.py").read_text(encoding="utf-8")
+    known = {word.strip('", ()\n') for word in text.partition("KNOWN = (")[2].partition(")")[0].split(",")} - {""}
+    assert set(detection.NAMES) == known
+    assert set(detection.NEEDS) | set(detection.LEAKS) == known
+    plan = yaml.safe_load((COURIER / "detection.yaml").read_text(encoding="utf-8"))
+    experiments = {experiment["name"] for experiment in plan["stages"]["faults"]["experiments"]}
+    assert {name for names in detection.NEEDS.values() for name in names} <= experiments
+
+
+def test_the_matrix(detection):
+    """A run that failed is found; named only by the right words in a cause; a sound run that failed is a false alarm."""
+    named = detection.Said("failed", (("it was lost", "stored too late (lost writes)"),))
+    misnamed = detection.Said("failed", (("it was slow", "(memory leak)"),))
+    passed, doubtful = detection.Said("passed"), detection.Said("inconclusive")
+    runs = [("lose-writes", named), ("lose-writes", misnamed), ("lose-writes", passed), ("sound", passed),
+            ("sound", misnamed), ("sound", doubtful)]  # fmt: skip
+    jobs = [detection.Job("plan", defect, number) for number, (defect, _) in enumerate(runs)]
+    lines = detection.table(jobs, [said for _, said in runs])
+    assert "| lose-writes | 3 | 2 | 1 | 1 | – | 0 | it was lost |" in lines
+    assert "| sound (plan) | 3 | – | – | – | 1 | 1 | it was slow |" in lines
+
+
+@pytest.mark.parametrize(
+    ("only", "parts", "sound"),
+    [([], {"leaks", "plan"}, 20), (["leaks"], {"leaks"}, 10), (["no-breaker"], {"plan"}, 0), (["sound"], {"plan"}, 10)],
+)
+def test_what_is_run(detection, only, parts, sound):
+    """Everything by default; a part with its sound runs; a defect alone; the sound system alone."""
+    jobs = detection.jobs_of(only, 3, 10)
+    assert {job.part for job in jobs} == parts
+    assert sum(job.defect == "sound" for job in jobs) == sound
+    assert len(set(jobs)) == len(jobs)
