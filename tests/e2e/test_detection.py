@@ -20,7 +20,7 @@ def test_a_seeded_defect_is_found_under_its_name(engine, tmp_path):
                "--keep", str(tmp_path)]  # fmt: skip
     done = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
-    summary = json.loads(sorted(Path(tmp_path).glob("*/runs/*/report/summary.json"))[-1].read_text(encoding="utf-8"))
+    summary = json.loads(max(Path(tmp_path).glob("*/runs/*/report/summary.json")).read_text(encoding="utf-8"))
     reached = next(stage for stage in summary["stages"] if stage["name"] == "recovery")
     if reached["verdict"] in (None, "skipped") or summary["verdict"] == "error":
         pytest.skip(f"the machine is too busy for a quiet baseline: {summary['reason']}")
