@@ -68,10 +68,11 @@ def _seen(result: ThresholdResult) -> str:
 def _finding(name: str, invariant: Invariant, result: ThresholdResult, before: ThresholdResult | None) -> Finding:
     if before is not None and before.verdict is Verdict.SKIPPED and before.actual is not None:
         cause = (
-            "it did not hold before any fault either: the faults did not bring it about (inconsistent from the start)"
+            "it did not hold before any fault either: what is done at the same time writes over each other, as when a value "
+            "is read, changed and written back (race)"
         )
     elif before is not None and before.verdict is Verdict.PASSED:
-        cause = "it held before the faults, and does not since: something was done by halves (inconsistent)"
+        cause = "it held before the faults, and does not since: something was done by halves (half transaction)"
     else:
         cause = "something was done by halves, or twice; whether it held before the faults is not known (inconsistent)"
     evidence = (
