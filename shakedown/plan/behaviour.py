@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shakedown.plan.model import Plan
 
 __all__ = [
-    "BehaviourExpect", "BehaviourStage", "BreakerExpect", "BreakerSource", "CallSource", "Core", "HerdExpect",
+    "BehaviourExpect", "BehaviourStage", "BreakerExpect", "BreakerSource", "CallSource", "Core", "HerdExpect", "StormExpect",
     "call_sources", "scraped_series", "split_series", "victims_of",
 ]  # fmt: skip
 
@@ -115,6 +115,11 @@ def _as_core(value: object) -> object:
     return {"requests": value} if isinstance(value, list) else value
 
 
+_OF = (
+    "dependencies whose calls are counted; default: those that the faults disturb, or all if they disturb none of them"
+)
+
+
 class BreakerExpect(PlanModel):
     """A circuit must open, let single calls through, and close again; a plain name is `of`."""
 
@@ -129,14 +134,22 @@ def _as_breaker(value: object) -> object:
     return {"of": value} if isinstance(value, str) else value
 
 
+class StormExpect(PlanModel):
+    """How many calls there may be for each request of a client; a plain number is `most`."""
+
+    most: float = Field(default=2.0, ge=1, le=1e6, description="times the usual calls for each request")
+    of: list[Name] = Field(default=[], description=_OF)
+
+
 class HerdExpect(PlanModel):
     """How much more than usual may come in the first seconds after the revert; a plain number is `most`."""
 
-    most: float = Field(default=3.0, gt=1, le=1e6, description="times the usual rate of calls, from sample to sample")
+    most: float = Field(default=3.0, gt=1, le=1e6, description="times the usual rate of calls, over three samples")
+    of: list[Name] = Field(default=[], description=_OF)
     at_once: float | None = Field(default=None, gt=0, description="calls at once; needs `at_once` under `calls`")
 
 
-def _as_herd(value: object) -> object:
+def _as_most(value: object) -> object:
     return {"most": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -152,13 +165,10 @@ class BehaviourExpect(PlanModel):
     longest: Duration | None = Field(
         default=None, gt=0, description="no client may wait longer than this, from the actual send to the end"
     )
-    amplification: float | None = Field(
-        default=None,
-        ge=1,
-        le=1e6,
-        description="calls at a dependency for each request, at most so many times the usual",
+    amplification: Annotated[StormExpect | None, BeforeValidator(_as_most)] = Field(
+        default=None, description="how many calls at a dependency there may be for each request of a client"
     )
-    herd: Annotated[HerdExpect | None, BeforeValidator(_as_herd)] = Field(
+    herd: Annotated[HerdExpect | None, BeforeValidator(_as_most)] = Field(
         default=None, description="how much more than usual may come right after the revert"
     )
     cascade: list[Name] = Field(

@@ -50,7 +50,11 @@ def expect_problems(plan: "Plan", stage: "FaultsStage", expect: BehaviourExpect)
             )
             yield ("breaker",), f"nothing shows a breaker before `{breaker.of}`: {counted}", hint
     for key in ("amplification", "herd"):
-        if getattr(expect, key) is not None and not sources:
+        part = getattr(expect, key)
+        for index, name in enumerate(part.of if part is not None and sources else ()):
+            if name not in sources:
+                yield (key, "of", index), f"no calls are counted at `{name}`; {counted}", nearest(name, list(sources))
+        if part is not None and not sources:
             yield (
                 (key,),
                 f"`{key}` cannot be judged: {counted}",

@@ -8,6 +8,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from shakedown.records.judgement import Severity
 from shakedown.reports import amounts, brief, tables, text
+from shakedown.reports.behaviour import happened
 from shakedown.reports.model import Report, collect
 from shakedown.reports.reasons import run_reasons, stage_reasons, tidy
 from shakedown.reports.untested import untested
@@ -32,7 +33,7 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
         "report.md.j2", report, charts=charts, Severity=Severity, reasons=reasons, rest=rest,
         decided=decided, why={stage.name: stage_reasons(report, stage) for stage in report.stages},
         loads=tables.load_lines(report), suites=tables.suite_lines(report), cycles=tables.cycle_table(report),
-        untested=untested(report), error_windows=lambda error: tables.error_windows(report, error),
+        untested=untested(report), happened=happened(report.experiments), error_windows=lambda error: tables.error_windows(report, error),
     )  # fmt: skip
 
 

@@ -6,10 +6,11 @@ Definitions (D: calls, R: requests of clients):
 * **amplification during** = (D / R during the fault) / usual.
 * **amplification after** = ((D - owed) / R after the revert) / usual, where `owed` is what was accepted during the fault
   and not passed on then: a queue that drains is no storm.
-* **herd** = the highest rate between two samples in the first seconds after the revert / the rate before.
+* **herd** = the highest rate over three samples in the first seconds after the revert / the rate before.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from shakedown.analysis.behaviour.counters import Counted, Counter
 from shakedown.analysis.behaviour.demand import Demand
@@ -99,7 +100,9 @@ def _herd(counter: Counter, before: Counted | None, phases: Phases) -> float | N
     rates = counter.rates(start, min(start + HERD_FOR, phases.after[1]))
     if before is None or before.rate < SLOWEST or not rates:
         return None
-    return max(rate.per_second for rate in rates) / before.rate
+    # Two steps together: the instant of one sample, on a busy machine, is not known well enough to divide by.
+    pairs = [(one.calls + other.calls) / (other.end - one.start) for one, other in pairwise(rates)]
+    return max(pairs or [rates[0].per_second]) / before.rate
 
 
 def _most(gauge: Counter | None, phases: Phases) -> float | None:

@@ -190,28 +190,37 @@ class _Judge:
         )
 
     def storms(self, calls: Sequence[CallsSeen]) -> None:
-        limit = self.scene.expect.amplification
+        expect = self.scene.expect.amplification
         for seen in calls:
+            asked = self._asked(seen, expect.of if expect is not None else None, calls)
+            limit = expect.most if expect is not None and asked else NOTED_STORM
             times = [
                 (found, phase)
                 for found, phase in ((seen.during_times, "during"), (seen.after_times, "after"))
                 if found is not None and _made(seen, phase) >= FEW
             ]
-            if times and max(times)[0] > (limit or NOTED_STORM):
-                self._find(
-                    findings.storm(self.scene.name, seen, max(times)[1], limit or NOTED_STORM, asked=limit is not None)
-                )
-            elif limit is not None and (seen.during_times is None or seen.after_times is None):
+            if times and max(times)[0] > limit:
+                self._find(findings.storm(self.scene.name, seen, max(times)[1], limit, asked=asked))
+            elif asked and (seen.during_times is None or seen.after_times is None):
                 words = f"calls at {seen.dependency} for each request: {seen.unknown or 'not known'}"
                 self.parts.append((Verdict.INCONCLUSIVE, words))
+
+    def _asked(self, seen: CallsSeen, of: Sequence[str] | None, calls: Sequence[CallsSeen]) -> bool:
+        """Whether the plan expects something of this dependency: by name, or because a fault disturbs it."""
+        if of is None:
+            return False
+        disturbed = [one.dependency for one in calls if one.dependency in self.victims]
+        return seen.dependency in (of or disturbed or [one.dependency for one in calls])
 
     def herds(self, calls: Sequence[CallsSeen]) -> None:
         expect = self.scene.expect.herd
         for seen in calls:
-            over = _herd_words(seen, expect.most if expect else NOTED_HERD, expect.at_once if expect else None)
+            asked = self._asked(seen, expect.of if expect is not None else None, calls)
+            most, at_once = (expect.most, expect.at_once) if expect is not None and asked else (NOTED_HERD, None)
+            over = _herd_words(seen, most, at_once)
             if over:
-                self._find(findings.herd(self.scene.name, seen, over, asked=expect is not None))
-            elif expect is not None and seen.herd_times is None and _made(seen, "before") >= FEW:
+                self._find(findings.herd(self.scene.name, seen, over, asked=asked))
+            elif asked and seen.herd_times is None and _made(seen, "before") >= FEW:
                 words = f"calls at {seen.dependency} right after the revert: too few samples"
                 self.parts.append((Verdict.INCONCLUSIVE, words))
 

@@ -56,7 +56,7 @@ def test_a_fallback_may_get_each_request_once():
 
 def test_a_herd_shows_in_the_first_seconds_after_the_revert():
     """All that waited in one second is a multiple of the usual rate; the same later is none of the revert's."""
-    assert seen(lambda at: 0 if at in FAULT else 550 if at == 20 else 50, offset=0.0).herd_times == pytest.approx(11)
+    assert seen(lambda at: 0 if at in FAULT else 550 if at == 20 else 50, offset=0.0).herd_times == pytest.approx(6)
     assert seen(lambda at: 550 if at == 30 else 50).herd_times == pytest.approx(1, rel=0.05)
 
 
