@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shakedown.faults.agents import agent_image
-from shakedown.guard.undo import _REMOVE_RULES
+from shakedown.guard.undo.rules import REMOVE_RULES
 from tests.integration.faults.packet_views import _DATAGRAMS, _SERVER
 from tests.vm.machine import UnavailableError, boot, fetch, pack
 
@@ -23,7 +23,7 @@ def found(engine, tmp_path_factory) -> dict:
         pytest.skip(str(why))
     programs = {
         "inside.py": Path(__file__).with_name("inside.py").read_text(),
-        "datagrams.py": _DATAGRAMS, "echo.py": _SERVER, "remove_rules.sh": _REMOVE_RULES,
+        "datagrams.py": _DATAGRAMS, "echo.py": _SERVER, "remove_rules.sh": REMOVE_RULES,
     }  # fmt: skip
     box = engine.containers.create(agent_image(engine))
     try:
