@@ -17,6 +17,7 @@ __all__ = ["FIGURES_VERSION", "STAGES", "figures_of"]
 
 FIGURES_VERSION = 1  # raise it when a figure's meaning changes: figures of earlier runs are formed anew
 STAGES = ("baseline", "stress", "endurance")  # what loads see under a fault is no figure of the system as it should be
+NOT_TESTED = ("host", "shakedown")  # sources of samples that are no services
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -103,7 +104,7 @@ def _of_memory(samples: Sequence[Sample], stages: Mapping[str, tuple[float, floa
     spans = [(name, *stages[name]) for name in STAGES if name in stages]
     values: dict[tuple[str, str, str], list[float]] = {}
     for sample in samples:
-        if sample.series in ("memory", "memory_anon") and sample.source != "host":
+        if sample.series in ("memory", "memory_anon") and sample.source not in NOT_TESTED:
             for name, start, end in spans:
                 if start <= sample.at < end:
                     values.setdefault((name, sample.source, sample.series), []).append(sample.value)

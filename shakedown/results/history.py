@@ -5,7 +5,6 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 
 from shakedown.analysis.figures import FIGURES_VERSION, figures_of
-from shakedown.analysis.regression import MOST_BEFORE, look_back
 from shakedown.records.figures import Figure, FigureName, Outlook
 from shakedown.results.queries import Peer, Results, RunInfo
 from shakedown.results.store import Store
@@ -14,6 +13,7 @@ from shakedown.verdict import Verdict
 
 __all__ = ["comparable", "differences", "figure_all", "figure_run", "look_at_run"]
 
+MOST_LOOKED_AT = 40  # twenty, and as many again, as some may lack a figure
 MEMORY = ("memory", "memory_anon")
 
 
@@ -65,7 +65,7 @@ def comparable(results: Results, info: RunInfo, *, since: datetime | None = None
         return [], "what the plan asks for is not known"
     found = results.peers(
         info.plan, info.profile, workload=info.workload, machine=info.machine, since=since, until=info.started,
-        limit=2 * MOST_BEFORE,
+        limit=MOST_LOOKED_AT,
     )  # fmt: skip
     found = [peer for peer in found if peer.id != info.id and peer.verdict is not Verdict.ERROR]
     others = results.count(info.plan, info.profile) - len(found)
@@ -87,6 +87,8 @@ def look_at_run(
         if figure.sound is not None:
             before = [peer.figures[figure.name].sound for peer in peers if figure.name in peer.figures]
             histories[figure.name] = [*(value for value in before if value is not None), figure.sound]
+    from shakedown.analysis.regression import look_back  # noqa: PLC0415 - statistics take a second to load
+
     units = {figure.name: figure.unit for figure in wanted}
     found = {name: (units[name], look) for name, look in look_back(histories, effect=effect).items()}
     return found, [figure for figure in wanted if figure.sound is None]

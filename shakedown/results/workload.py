@@ -5,10 +5,6 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 
-from pydantic import ValidationError
-
-from shakedown.plan import Plan
-
 __all__ = ["machine_digest", "workload_digest"]
 
 # What only judges, or says what is tested, or explains: runs that differ in nothing else are comparable.
@@ -25,6 +21,10 @@ def workload_digest(plan_json: str) -> str:
     Neither thresholds nor images are in it, and nothing that stands at its default: a run with a stricter threshold, of
     another build, or by a later Shakedown that knows more keys, is comparable. Empty for what is no plan.
     """
+    from pydantic import ValidationError  # noqa: PLC0415 - lists of runs need no plans, which take a while to load
+
+    from shakedown.plan import Plan  # noqa: PLC0415
+
     try:
         data = json.loads(plan_json or "{}")
     except ValueError:
