@@ -50,9 +50,9 @@ def _threshold_title(item: dict[str, Any]) -> str:
 
 
 def _threshold_words(item: dict[str, Any]) -> str:
-    measured = (
-        "nothing was measured" if item["actual"] is None else f"measured {item['actual']:.6g} {item['unit']}".rstrip()
-    )
+    from shakedown.reports import amount
+
+    measured = "nothing was measured" if item["actual"] is None else f"measured {amount(item['actual'], item['unit'])}"
     return f"{item['verdict']}: {measured} (n = {item['samples']}){': ' + item['reason'] if item['reason'] else ''}"
 
 
