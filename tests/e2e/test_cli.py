@@ -114,6 +114,7 @@ def test_a_small_run_passes(tmp_path):
     assert "passed" in shakedown("runs", cwd=tmp_path).stdout
 
 
+@pytest.mark.usefixtures("shared_server")
 def test_a_failing_baseline_stops_the_run(tmp_path):
     """Run by the script of the GitHub action: exit 1, the later stages skipped with the reason, the breach annotated."""
     plan(tmp_path, status=201)
@@ -151,6 +152,7 @@ def test_a_failing_baseline_stops_the_run(tmp_path):
     assert "the baseline failed" in summary["stages"][1]["reason"]
 
 
+@pytest.mark.usefixtures("shared_server")
 def test_a_threshold_ends_its_load(tmp_path):
     """A breach of a threshold with `abort` stops the load at once and fails the run by that threshold."""
     plan(tmp_path, status=201)
@@ -166,6 +168,7 @@ def test_a_threshold_ends_its_load(tmp_path):
     assert "stopped" in threshold["reason"]
 
 
+@pytest.mark.usefixtures("shared_server")
 def test_a_service_that_is_not_there_is_exit_4(tmp_path):
     """What never gets healthy could not be run."""
     (tmp_path / "plan.yaml").write_text(

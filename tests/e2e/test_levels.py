@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("shared_server")]
 SHAKEDOWN = Path(sys.executable).with_name("shakedown")
 LIMIT = 120  # requests a second; more of them get a 503
 PLAN = """\

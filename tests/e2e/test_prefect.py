@@ -1,13 +1,11 @@
 """Deployments on a real Prefect server, with a real worker."""
 
 import json
-import os
 import pickle
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +14,11 @@ import psutil
 import pytest
 
 from shakedown.results import Results, RunInfo
-from shakedown.services.ports import free_port
 from shakedown.verdict import Verdict
 from tests.conftest import ROOT
+from tests.e2e.servers import BIN, program, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first pays for server, worker and deployments
-BIN = Path(sys.executable).parent
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 PLAN = """\
 version: 1
@@ -81,47 +78,12 @@ class Prefect:
         return {artifact["key"]: artifact for artifact in found}
 
 
-@contextmanager
-def program(*arguments: object, env: dict[str, str], log: Path) -> Iterator[subprocess.Popen]:
-    """A program in the background; it and all it started are gone afterwards."""
-    command = [str(BIN / "prefect"), *map(str, arguments)]
-    with log.open("wb") as out, subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as process:
-        try:
-            yield process
-        finally:
-            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-            process.terminate()
-            _, alive = psutil.wait_procs(family, timeout=15)
-            for member in alive:
-                member.kill()
-
-
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
     """What prefect.yaml's comments say to type, typed."""
     folder = tmp_path_factory.mktemp("server")
-    port = free_port()
-    api = f"http://127.0.0.1:{port}/api"
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("PREFECT_", "SHAKEDOWN_"))}
-    environment = {
-        **kept,
-        "PREFECT_API_URL": api,
-        "PREFECT_HOME": str(folder),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "DO_NOT_TRACK": "1",
-        "NO_COLOR": "1",
-    }
-    server = Prefect(api, environment)
-    with program("server", "start", "--host", "127.0.0.1", "--port", port, env=environment, log=folder / "server.log"):
-        until = time.monotonic() + 150
-        while True:
-            try:
-                httpx.get(f"{api}/health", timeout=5).raise_for_status()
-                break
-            except httpx.HTTPError:
-                assert time.monotonic() < until, (folder / "server.log").read_text()[-3000:]
-                time.sleep(0.2)
+    with serving(folder, PREFECT_WORKER_QUERY_SECONDS="1", NO_COLOR="1") as environment:
+        server = Prefect(environment["PREFECT_API_URL"], environment)
         server("work-pool", "create", "local", "--type", "process")
         worker = ("worker", "start", "--pool", "local", "--limit", "1")
         with program(*worker, env=environment, log=folder / "worker.log"):
