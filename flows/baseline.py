@@ -9,6 +9,7 @@ from flows.stage import carry_through
 from shakedown.plan.model import UseSuite
 from shakedown.session import current
 from shakedown.session.alerting import judge_quiet_alerts
+from shakedown.session.freed import remember_idle
 from shakedown.session.judging import judge_stage
 from shakedown.session.live import StageOutcome
 from tasks.load import run_load
@@ -33,6 +34,7 @@ def baseline(run_id: str) -> State[Any]:
         loads = stage.scenarios if stage else []
         for use in loads:
             run_load(run_id, "baseline", use)
+        remember_idle(session)
         alerts = judge_quiet_alerts(session, "baseline", begun, session.clock.now())
         return judge_stage(session, "baseline", [*suites, *loads], stage.thresholds if stage else [], extra=alerts)
 

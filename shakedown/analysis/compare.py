@@ -1,6 +1,7 @@
 """Before and after: is a figure within its tolerance of what it was?"""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 from shakedown.analysis.evidence import LATENCY_OUTCOMES, window_stats
@@ -12,7 +13,7 @@ from shakedown.records.recovery import Comparison
 from shakedown.units import format_duration, format_size
 from shakedown.verdict import Verdict
 
-__all__ = ["compare_loads", "compare_memory", "drifting_figure"]
+__all__ = ["compare_idle", "compare_loads", "compare_memory", "drifting_figure"]
 
 # Below these, a relative change is the machine's own noise and nobody's concern.
 LATENCY_FLOOR = 0.025
@@ -124,6 +125,37 @@ def compare_memory(
             Comparison(service, "memory", "B", first, second, allowed, verdict, min(len(old), len(new)), reason)
         )
     return found
+
+
+def compare_idle(
+    subject: str,
+    series: str,
+    unit: str,
+    before: Sequence[float],
+    after: Sequence[float],
+    tolerance: float,
+    margin: float,
+) -> Comparison:
+    """What is held while idle against what was held while idle earlier.
+
+    It is back when it was so once: the least of the later readings counts, against the median of the earlier ones.
+
+    Args:
+        margin: a growth that does not count, in the series' unit.
+    """
+    metric = f"{series}, idle"
+    if not before or not after:
+        when = "after the baseline" if not before else "at the end"
+        return Comparison(
+            subject, metric, unit, statistics.median(before) if before else None, min(after, default=None), tolerance,
+            Verdict.INCONCLUSIVE, 0, f"it was not sampled {when}",
+        )  # fmt: skip
+    first, last = statistics.median(before), min(after)
+    worse = last > max(first * (1 + tolerance), first + margin)
+    shown = format_size(margin) if unit == "B" else f"{margin:g}"
+    reason = f"a growth of up to {shown} does not count" if margin else ""
+    verdict = Verdict.FAILED if worse else Verdict.PASSED
+    return Comparison(subject, metric, unit, first, last, tolerance, verdict, len(after), reason)
 
 
 def _values(samples: Sequence[Sample], source: str, series: str) -> list[float]:

@@ -17,6 +17,7 @@ from shakedown.plan.alerts import Alert
 from shakedown.plan.base import PlanModel
 from shakedown.plan.behaviour import BehaviourStage
 from shakedown.plan.experiments import EachDependency, Experiment, FaultsTolerance, WorseLimits
+from shakedown.plan.freed import FreedOrName
 from shakedown.plan.ledgers import Invariant, Ledger
 from shakedown.plan.regression import Regression
 from shakedown.plan.scenarios import Scenario
@@ -311,6 +312,9 @@ class RecoveryStage(StageModel):
 
     compare_with: Literal["baseline"] = "baseline"
     tolerance: dict[Literal["p50", "p95", "p99", "error_rate", "throughput", "memory"], Share] = {}
+    freed: list[FreedOrName] = Field(
+        default=[], description="series that must be back, when idle, where they were after the baseline"
+    )
     ledgers: list[Name] = []
 
 

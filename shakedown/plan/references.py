@@ -15,6 +15,7 @@ from shakedown.plan.executors import Replay
 from shakedown.plan.experiments import EachDependency, Experiment
 from shakedown.plan.faults import FaultModel, conflict
 from shakedown.plan.faults.base import no_such
+from shakedown.plan.freed import COUNTING
 from shakedown.plan.hosts import is_loopback
 from shakedown.plan.model import DRIFTS, FaultsStage, Plan, UseScenario, UseSuite
 from shakedown.plan.probes import URL_PORT, Probe
@@ -393,6 +394,14 @@ class _Checker:
         baseline = self.plan.stages.baseline
         if stage.tolerance and (baseline is None or not baseline.scenarios):
             yield self.problem((*path, "tolerance"), "there is no load in the baseline to compare with")
+        for index, freed in enumerate(stage.freed):
+            here: Path = (*path, "freed", index)
+            series = freed.series.partition(".")[2]
+            yield from self.series(here, freed.series)
+            if series in COUNTING or series.endswith("_total"):
+                yield self.problem(here, f"`{freed.series}` counts up for ever: it never comes back")
+            elif baseline is None:
+                yield self.problem(here, "there is no baseline to come back to")
         for index, name in enumerate(stage.ledgers):
             if name not in self.plan.ledgers:
                 yield self.unknown((*path, "ledgers", index), "ledger", name, self.plan.ledgers)

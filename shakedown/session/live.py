@@ -104,6 +104,7 @@ class Session:
     outcomes: list[StageOutcome] = field(default_factory=list)
     probes: deque[ProbeResult] = field(default_factory=lambda: deque(maxlen=KEPT_PROBES))
     latest: dict[tuple[str, str], float] = field(default_factory=dict)  # source, series -> its last sample
+    idle: dict[str, list[float]] = field(default_factory=dict)  # after the baseline's loads, by `service.series`
     observer: Observer | None = None
     prober: Prober | None = None
     alerts: AlertWatch | None = None
