@@ -32,6 +32,9 @@ bench-leaks: setup ## how often the leak rule is right, on generated series; wri
 bench-detection: setup ## what is found of courier's twenty defects, under which name, and false alarms (RUNS=3 SOUND=10 ONLY=leaks,sound,…; hours)
 	@$(BIN)/python benchmarks/detection.py --runs $(or $(RUNS),3) --sound $(or $(SOUND),10) --only "$(ONLY)" $(if $(KEEP),--keep $(KEEP))
 
+bench-ledger: setup ## a ledger of a million keys: time, disk, memory; writes its table in benchmarks/README.md (2 minutes)
+	@$(BIN)/python benchmarks/ledger.py
+
 bench-proxy: setup ## the proxy of the faults beside others; writes its table in benchmarks/README.md (2 minutes)
 	@$(BIN)/python benchmarks/proxy.py
 
@@ -45,4 +48,4 @@ lock: ## resolve the dependencies anew
 clean-docker: setup ## remove containers, networks, volumes and images of ours
 	@$(BIN)/python scripts/clean_docker.py
 
-.PHONY: help setup demo test test-faults lint bench-load bench-leaks bench-detection wheel lock clean-docker
+.PHONY: help setup demo test test-faults lint bench-load bench-leaks bench-ledger bench-detection wheel lock clean-docker

@@ -41,7 +41,9 @@ def test_a_figure_of_a_ledger_is_judged(text, verdict):
     """What was counted is compared; what was not read in full fails by what was found, and never passes."""
     results = [
         LedgerResult("m", acknowledged=10, checked=10, lost=2),
-        LedgerResult("half", acknowledged=10, checked=5, unreadable=5, duplicated=1, problem="5 keys could not be read"),
+        LedgerResult(
+            "half", acknowledged=10, checked=5, unreadable=5, duplicated=1, problem="5 keys could not be read"
+        ),
     ]
     evidence = Evidence(ledgers={item.ledger: item for item in results})
     assert judge(parse_threshold(text), evidence).verdict is verdict
