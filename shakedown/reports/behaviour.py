@@ -84,11 +84,13 @@ def _share(item: Served | None) -> str:
 
 
 def _calls(seen: CallsSeen) -> dict[str, str]:
-    line = {"dependency": seen.dependency, "source": f"{seen.source}, every {format_duration(seen.resolution)}"}
+    line = dict.fromkeys(("before", "during", "after"), "not known")
+    line |= {"dependency": seen.dependency, "source": f"{seen.source}, every {format_duration(seen.resolution)}"}
     for phase in seen.phases:
         rate = phase.calls / phase.seconds if phase.calls is not None and phase.seconds else None
         each = "" if phase.per_request is None else f" ({phase.per_request:.3g} for a request)"
-        line[phase.phase] = "not known" if rate is None else f"{rate:.3g}/s{each}"
+        if rate is not None:
+            line[phase.phase] = f"{rate:.3g}/s{each}"
     line["during_times"], line["after_times"] = _times(seen.during_times), _times(seen.after_times)
     at_once = "" if seen.at_once is None else f", {seen.at_once:.0f} at once"
     line["herd"] = f"{_times(seen.herd_times)}{at_once}"
