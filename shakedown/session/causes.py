@@ -63,12 +63,14 @@ def breach_of(result: ThresholdResult, load: LoadResult, start: float | None, en
 
 
 def name_experiments(bench: "FaultBench") -> None:
-    """Add what several measurements of an experiment say together."""
+    """Add what several measurements of an experiment say together; of a load that was late itself nothing is concluded."""
+    if bench.load is None or bench.load.generator.starved:
+        return
     session = bench.session
     scenario = session.loaded.plan.scenarios[bench.stage.load.use]
     client = (scenario.target or "").partition(".")[0]
     for record, following in pairwise([*bench.records, None]):
-        if record is None or record.applied_at is None or record.reverted_at is None or bench.load is None:
+        if record is None or record.applied_at is None or record.reverted_at is None:
             continue
         end = record.reverted_at + AFTERWARDS
         if following is not None and following.applied_at is not None:
