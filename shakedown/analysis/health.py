@@ -21,12 +21,14 @@ class Held:
     """When a fault held, and how long it was watched.
 
     Attributes:
-        start: of the comparison: the injection.
+        begun: when the injection was asked for: up to then there was no fault.
+        start: of the comparison: the injection was done.
         asked: when the revert was asked for; up to then the fault held.
         end: of the comparison: recovery, or the end of watching.
         until: when it was quiet for the last time: the next fault, or the end of the load.
     """
 
+    begun: float
     start: float
     asked: float
     end: float
@@ -138,7 +140,7 @@ def _compare(timeline: Timeline, looks: Sequence[ProbeResult], held: Held) -> _S
         first,
         _over(looks, held, first) if first is not None else None,
         _changes(looks, first, held.asked) if first is not None else 0,
-        next((not look.healthy for look in reversed(looks) if look.at + look.latency < held.start), False),
+        next((not look.healthy for look in reversed(looks) if look.at + look.latency < held.begun), False),
         period,
     )
 

@@ -74,7 +74,9 @@ def measure_recovery(
     effect = find_effect(timeline, steady, applied, watched)
     asked = record.revert_asked_at or reverted
     back = found.back
-    held = Held(applied, asked, back.at if back is not None else watched, quiet)
+    held = Held(
+        min(record.asked_at or applied, applied), applied, asked, back.at if back is not None else watched, quiet
+    )
     health = tuple(compare_health(timeline, service, held) for service in _probed(bench, probes, record))
     alerts = tuple(_alert(bench, timeline, name, held) for name in session.loaded.plan.alerts)
     told, told_by = _told(health, alerts, held)

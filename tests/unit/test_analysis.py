@@ -202,8 +202,8 @@ def record() -> ExperimentRecord:
 
 def test_lying_health_is_found_and_truth_is_not_accused():
     """Healthy while clients fail is a lie; unhealthy while they fail is the truth."""
-    lie = compare_health(history(unhealthy=(0.0, 0.0)), "api", Held(10.0, 15.0, 17.0, 30.0))
-    truth = compare_health(history(), "api", Held(10.0, 15.0, 17.0, 30.0))
+    lie = compare_health(history(unhealthy=(0.0, 0.0)), "api", Held(10.0, 10.0, 15.0, 17.0, 30.0))
+    truth = compare_health(history(), "api", Held(10.0, 10.0, 15.0, 17.0, 30.0))
     assert lie.healthy_while_failing > 6
     assert lying_health(record(), lie) is not None
     assert truth.healthy_while_failing < 1
