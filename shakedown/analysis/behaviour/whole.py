@@ -1,7 +1,7 @@
 """All questions about one experiment's behaviour, asked of one scene: what was measured, and what the plan expects."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shakedown.analysis.behaviour import findings
 from shakedown.analysis.behaviour.breaker import (
@@ -68,6 +68,7 @@ class Scene:
         sources: by dependency, what counts its calls.
         recover_within: seconds.
         relieved: whether it came back when the load was reduced; None when that was not tried.
+        crowded: why slowness may be the machine's, in a sentence; empty when it is not.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Scene:
     depends_on: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ceilings: Mapping[str, Ceiling] = field(default_factory=dict)
     relieved: bool | None = None
+    crowded: str = ""
 
 
 def judge_scene(scene: Scene) -> Behaviour:
@@ -129,6 +131,14 @@ class _Judge:
         self.findings.append(finding)
         if finding.severity is Severity.FAILURE:
             self.parts.append((Verdict.FAILED, finding.title))
+        elif finding.severity is Severity.DOUBT:
+            self.parts.append((Verdict.INCONCLUSIVE, f"{finding.title}; {self.scene.crowded}"))
+
+    def _unless_crowded(self, finding: Finding) -> Finding:
+        """A finding of slowness alone is a doubt where others kept the machine busy."""
+        if not self.scene.crowded:
+            return finding
+        return replace(finding, severity=Severity.DOUBT, evidence=(self.scene.crowded, *finding.evidence))
 
     # ----------------------------------------------------------------------------------------------- core, and cascade
     def falls(self) -> tuple[Fall, ...]:
@@ -150,8 +160,11 @@ class _Judge:
         if lost and scene.client in self.victims:
             self._find(findings.core_lost(name, lost, served, self.victims))
             lost = []
-        if lost or unexpected(others):
-            self._find(findings.cascade(name, self.victims or ["the fault"], lost, others, served))
+        without = unexpected(others)
+        if lost or without:
+            finding = findings.cascade(name, self.victims or ["the fault"], lost, others, served)
+            slow = not lost and all(fall.what == "unhealthy" for fall in without)
+            self._find(self._unless_crowded(finding) if slow else finding)
         elif others:
             self._find(findings.fallen_with_reason(name, self.victims or ["the fault"], others))
 
@@ -162,7 +175,7 @@ class _Judge:
         if limit is not None and not found:
             self.parts.append((Verdict.INCONCLUSIVE, f"longest < {format_duration(limit)}: nothing was asked"))
         elif limit is not None and (over := beyond(found, limit)):
-            self._find(findings.no_timeout(scene.name, over, limit, scene.client, self.victims))
+            self._find(self._unless_crowded(findings.no_timeout(scene.name, over, limit, scene.client, self.victims)))
         elif limit is None and scene.client not in self.victims:
             gave_up = [wait for wait in found if wait.outcome == "timed_out" and scene.requests.get(wait.request)]
             if gave_up:

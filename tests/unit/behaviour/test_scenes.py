@@ -95,6 +95,19 @@ def test_a_service_that_depends_on_nothing_disturbed_may_not_fall():
     assert failures(scene(expect={"cascade": ["mail"]}, **others)) == []
 
 
+def test_a_crowded_machine_makes_slowness_a_doubt():
+    """Where others kept the machine busy, health checks and waits are inconclusive; failing core functions still fail."""
+    crowd = {"crowded": "other programs took 80 % of the machine"}
+    slow = scene(expect={"longest": "2s"}, **MISTAKES["no time-out"], **crowd)
+    fell = scene(probes=looks("mail", lambda at: 13 <= at < 21), **crowd)
+    for found in (slow, fell):
+        assert [one.severity for one in found.findings] == [Severity.DOUBT]
+        assert [verdict for verdict, _ in found.parts] == [Verdict.INCONCLUSIVE]
+        assert found.findings[0].evidence[0] == crowd["crowded"]
+    assert failures(scene(expect=EVERYTHING, **MISTAKES["cascade"], **crowd)) == ["cascade"]
+    assert failures(scene(more=gauge("mail", "restarts", lambda at: float(at > 14)), **crowd)) == ["cascade"]
+
+
 def test_a_dependent_that_falls_is_a_note():
     """The api depends on what was killed: told, and no failure."""
     found = scene(probes=looks("api", lambda at: 11 <= at < 21))
