@@ -8,6 +8,9 @@ from types import ModuleType
 import pytest
 import yaml
 
+from shakedown.analysis.growth import ENOUGH
+from shakedown.plan import load_plan
+
 ROOT = Path(__file__).parents[2]
 COURIER = ROOT / "examples" / "courier"
 
@@ -58,3 +61,14 @@ def test_what_is_run(detection, only, parts, sound):
     assert {job.part for job in jobs} == parts
     assert sum(job.defect == "sound" for job in jobs) == sound
     assert len(set(jobs)) == len(jobs)
+
+
+def test_the_plans_are_whole(detection):
+    """Both plans are free of errors; the leaks' profile repeats often enough for the rule, and every plan key is known."""
+    leaks = load_plan(COURIER / "plan.yaml", profile="leaks", environ={}).plan
+    assert leaks.stages.endurance is not None
+    assert leaks.stages.endurance.repeat >= ENOUGH
+    command = detection.command_of(detection.Job("plan", "no-breaker", 1), Path("runs"), short=True)
+    overrides = [command[place + 1] for place, word in enumerate(command) if word == "--set"]
+    short = load_plan(COURIER / "detection.yaml", environ={}, overrides=overrides).plan
+    assert [experiment.name for experiment in short.experiments] == ["model fails"]
