@@ -42,6 +42,7 @@ class ProbeReader:
         self._name, self._probe, self._handle, self._inside, self._redact = name, probe, handle, inside, redact
         self._loop: _Loop | None = None
         self._client: Any = None
+        self._http: httpx.Client | None = None
         self._next = 0.0
 
     def read(self, *, whole: bool = False) -> dict[str, float]:
@@ -67,6 +68,8 @@ class ProbeReader:
     def close(self) -> None:
         """Close its connections."""
         loop, client, self._loop, self._client = self._loop, self._client, None, None
+        if self._http is not None:
+            self._http.close()
         if loop is None:
             return
         if client is not None:
@@ -86,7 +89,8 @@ class ProbeReader:
     def _of_http(self) -> float:
         port, _, path = str(self._probe.http).partition(":")
         url = self._handle.addresses[port].url + path
-        answer = httpx.get(url, timeout=self._probe.timeout, trust_env=False)
+        self._http = self._http or httpx.Client(timeout=self._probe.timeout, trust_env=False)
+        answer = self._http.get(url)
         answer.raise_for_status()
         if self._probe.json_ is None:
             return first_number(answer.text, url)

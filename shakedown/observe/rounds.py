@@ -120,7 +120,7 @@ class Rounds:
                 known = "" if isinstance(error, ShakedownError) else f"{type(error).__name__}: "
                 self._on_event(Event(at, "sampler.failed", source, f"{kind}: {known}{error}"[:300]))
             return []
-        if (source, kind) in self._failing:
+        if values and (source, kind) in self._failing:  # nothing is no sign of health: it may not have been due
             self._failing.discard((source, kind))
             self._on_event(Event(at, "sampler.recovered", source, kind))
         return [Sample(at, source, series, value) for series, value in values.items()]

@@ -48,6 +48,8 @@ def amount(value: float | None, unit: str) -> str:
         return format_size(value)
     if unit == "%":
         return format_share(value)
+    if unit == "B/s":
+        return f"{format_size(value)}/s"
     return f"{value:.4g}{unit}"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shakedown.reports.axis import GAP, WIDTH, broken, figure_of, legend, mark, plain
 from shakedown.reports.model import Report
+from shakedown.reports.resource_charts import own_series_chart, resource_chart
 from shakedown.reports.series import Lines, load_series, memory_series
 from shakedown.reports.whole import write_whole
 
@@ -43,7 +44,7 @@ def draw_charts(report: Report, folder: Path) -> dict[str, str]:
         "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white",
     }  # fmt: skip
     charts: dict[str, Callable[[Report], Figure | None]] = {
-        "latency": _latency, "memory": _memory, "health": _health,
+        "latency": _latency, "memory": _memory, "health": _health, "resources": resource_chart, "own": own_series_chart,
     }  # fmt: skip
     with mpl.rc_context(settings), warnings.catch_warnings():
         # With text kept as text, the viewer's font draws what ours has not.

@@ -12,6 +12,7 @@ from shakedown.reports.behaviour import happened
 from shakedown.reports.model import Report, collect
 from shakedown.reports.reasons import run_reasons, stage_reasons, tidy
 from shakedown.reports.untested import untested
+from shakedown.reports.watched import observer_cost, watched_lines
 from shakedown.results import Results
 from shakedown.units import format_size
 from shakedown.verdict import Verdict
@@ -32,6 +33,8 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
     return _render(
         "report.md.j2", report, charts=charts, Severity=Severity, reasons=reasons, rest=rest,
         decided=decided, why={stage.name: stage_reasons(report, stage) for stage in report.stages},
+        watched=watched_lines(report), observer=observer_cost(report),
+        blind=[event for event in report.events if event.kind == "sampler.failed"][:BRIEF],
         loads=tables.load_lines(report), suites=tables.suite_lines(report), cycles=tables.cycle_table(report),
         untested=untested(report), happened=happened(report.experiments), error_windows=lambda error: tables.error_windows(report, error),
     )  # fmt: skip

@@ -235,11 +235,14 @@ def test_who_does_not_answer_is_told_once_and_awaited_by_nobody():
     rounds.add("db", "probe", slow, waits=True)
     rounds.add("host", "host", lambda: {"cpu": 1.0})
     rounds.add("web", "metrics", broken)
+    due = [{}, {}, {"y": 1.0}, {}]
+    rounds.add("api", "probe", lambda: broken() if len(due) == 4 and not due.append({}) else due.pop(0))
     found = [[sample.series for sample in rounds.round(0.01, whole=False)] for _ in range(3)]
     assert found == [["cpu"]] * 3
     assert [(event.kind, event.subject, event.message) for event in events] == [
-        ("sampler.failed", "web", "metrics: it is broken")
-    ]
+        ("sampler.failed", "web", "metrics: it is broken"),
+        ("sampler.failed", "api", "probe: it is broken"),
+    ]  # nothing, because it was not due, is no recovery
     answers.set()
     late, whole = rounds.whole()
     assert [sample.series for sample in late] == ["late"]
