@@ -38,7 +38,9 @@ class CustomCommand(_Custom):
 
     type: Literal["custom-command"] = "custom-command"
     inject: Command = Field(description="brings it about; exit code 0")
-    revert: Command = Field(description="takes it back; exit code 0, also when it runs a second time or too early")
+    revert: Command = Field(
+        description="takes it back; exit code 0, also when it runs a second time or too early; no secrets in it: the journal is a file"
+    )
     proof: Command = Field(description="exit code 0: it is in effect, 1: it is not; anything else is an error")
     gone: Command | None = Field(
         default=None, description="exit code 0: it is gone, 1: it is not; default: `proof` with exit code 1"
