@@ -35,6 +35,9 @@ bench-detection: setup ## what is found of courier's twenty defects, under which
 bench-ledger: setup ## a ledger of a million keys: time, disk, memory; writes its table in benchmarks/README.md (2 minutes)
 	@$(BIN)/python benchmarks/ledger.py
 
+bench-observer: setup ## what watching ten containers costs; writes its table in benchmarks/README.md (6 minutes)
+	@$(BIN)/python benchmarks/observer.py
+
 bench-proxy: setup ## the proxy of the faults beside others; writes its table in benchmarks/README.md (2 minutes)
 	@$(BIN)/python benchmarks/proxy.py
 
@@ -48,4 +51,4 @@ lock: ## resolve the dependencies anew
 clean-docker: setup ## remove containers, networks, volumes and images of ours
 	@$(BIN)/python scripts/clean_docker.py
 
-.PHONY: help setup demo test test-faults lint bench-load bench-leaks bench-ledger bench-detection wheel lock clean-docker
+.PHONY: help setup demo test test-faults lint bench-load bench-leaks bench-observer bench-ledger bench-detection wheel lock clean-docker
