@@ -50,7 +50,9 @@ def _of_lines(name: str, alert: Alert, lines: Sequence[Sample], start: float, en
     return looks
 
 
-def judge_quiet_alerts(session: Session, stage: str, start: float, end: float) -> list[tuple[Verdict, str]]:
+def judge_quiet_alerts(
+    session: Session, stage: str, start: float, end: float, *, when: str = "in the baseline"
+) -> list[tuple[Verdict, str]]:
     """No alert fires while nothing is wrong: each that does is a finding. Verdicts with their reasons."""
     parts: list[tuple[Verdict, str]] = []
     for name in session.loaded.plan.alerts:
@@ -61,7 +63,7 @@ def judge_quiet_alerts(session: Session, stage: str, start: float, end: float) -
             missing = problem or ("" if within else "it was not seen")
             parts.append((Verdict.INCONCLUSIVE, f"alert {name}: {missing}") if missing else (Verdict.PASSED, ""))
             continue
-        title = f"alert {name} fired in {stage} although nothing was done to the system (false alarm)"
+        title = f"alert {name} fired {when}, although nothing was done to the system (false alarm)"
         session.find(
             stage,
             Finding(

@@ -123,10 +123,11 @@ class _Judge:
                 experiment.recover_within,
                 client=client,
                 unhealthy=self._unhealthy(record),
-                errors=[*recovery.wrong, *errors] if errors else [],
+                errors=errors,
             )
         )
-        self.session.find("faults", finding)
+        said = [line for line in recovery.wrong if line not in finding.evidence]
+        self.session.find("faults", replace(finding, evidence=(*finding.evidence, *said)))
         return Verdict.FAILED, finding.title
 
     def _judge_worse(self, record: ExperimentRecord, recovery: RecoveryMeasurement) -> list[tuple[Verdict, str]]:

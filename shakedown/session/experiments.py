@@ -21,6 +21,7 @@ from shakedown.plan.experiments import Experiment
 from shakedown.plan.model import FaultsStage
 from shakedown.records.experiment import ExperimentRecord, Injection
 from shakedown.records.load import LoadResult
+from shakedown.session.alerting import judge_quiet_alerts
 from shakedown.session.causes import name_experiments
 from shakedown.session.experiment_verdicts import judge_experiments
 from shakedown.session.judging import look_at_thresholds, show_value
@@ -396,7 +397,8 @@ class FaultBench:
 
     def judge(self) -> list[tuple[Verdict, str]]:
         """Judge every experiment on everything that was measured; verdicts with their reasons."""
-        verdicts = judge_experiments(self)
+        quiet = judge_quiet_alerts(self.session, "faults", *self.warm, when="in the steady load before the faults")
+        verdicts = [part for part in quiet if part[0] is not Verdict.PASSED] + judge_experiments(self)
         name_experiments(self)
         return verdicts
 
