@@ -1,8 +1,7 @@
-"""What a ledger of a million keys costs: time, disk and memory of writing it and of reading it back.
+"""What a ledger of a million keys costs: `make bench-ledger`. Writes the table in benchmarks/README.md."""  # noqa: INP001
 
-Three processes, each measured by itself: one writes notes and outcomes as a load worker does; one reads them back from a
-database file by a listing; one does the same with some keys lost, doubled, changed and strange, and must find exactly these.
-"""
+# Three processes, each measured by itself: one writes notes and outcomes as a load worker does; one reads them back from
+# a database file by a listing; one does the same with some keys lost, doubled, changed and strange, and must find these.
 
 import argparse
 import json

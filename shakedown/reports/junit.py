@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
+from shakedown.plan.ledgers import LEDGER_KINDS
 from shakedown.records.judgement import Severity
 from shakedown.records.suites import SuiteResult, TestStatus
 from shakedown.reports.amounts import amount
@@ -114,9 +115,10 @@ def _cases(report: Report, stage: StageInfo) -> Iterator[_Case]:
                         f"{record.fault} on {', '.join(record.targets)}", max(took, 0.0) if record.applied_at else 0.0)  # fmt: skip
     if stage.name == "recovery":
         for ledger in report.ledgers:
-            bad = ledger.lost + ledger.duplicated
+            bad = sum(ledger.count(kind) for kind in LEDGER_KINDS if kind != "unwanted")
             verdict = Verdict.FAILED if bad else Verdict.INCONCLUSIVE if ledger.problem else Verdict.PASSED
-            seen = f"{ledger.lost} lost, {ledger.duplicated} duplicated of {ledger.acknowledged} acknowledged"
+            others = [f", {ledger.count(kind)} {kind}" for kind in LEDGER_KINDS[2:] if ledger.count(kind)]
+            seen = f"{ledger.lost} lost, {ledger.duplicated} duplicated{''.join(others)} of {ledger.acknowledged} acknowledged"
             yield _Case("ledgers", ledger.ledger, verdict, ledger.problem or seen, seen, ledger.end - ledger.start)
         for item in report.comparisons:
             seen = f"{amount(item.before, item.unit)} before, {amount(item.after, item.unit)} after"

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from shakedown.plan.ledgers import LEDGER_KINDS
 from shakedown.records.judgement import Severity
 from shakedown.reports.model import Report, collect
 from shakedown.reports.reasons import run_reasons
@@ -92,6 +93,7 @@ class SummaryLedger(BaseModel):
     duplicated: int
     unreadable: int
     problem: str | None
+    others: dict[str, int] = {}  # corrupted, phantom, resurrected, out_of_order, unwanted; those that there are
 
 
 class Summary(BaseModel):
@@ -155,6 +157,7 @@ def summarise(report: Report) -> Summary:
             SummaryLedger(
                 ledger=item.ledger, acknowledged=item.acknowledged, checked=item.checked, lost=item.lost,
                 duplicated=item.duplicated, unreadable=item.unreadable, problem=item.problem,
+                others={kind: item.count(kind) for kind in LEDGER_KINDS[2:] if item.count(kind)},
             )
             for item in report.ledgers
         ],

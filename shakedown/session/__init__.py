@@ -7,7 +7,11 @@ progress      what happens, told to whoever listens
 measure       loads, suites and cycles, measured and stored
 experiments   one experiment: fault, watching, judgement
 behaviour     how the system behaved in an experiment
-comeback      the recovery stage: comparison, ledgers, leftovers
+comeback      the recovery stage: comparison, leftovers by the journal
+ledgers       ledgers read back and judged
+invariants    what holds at rest, before the faults and after everything
+picture       every service before the faults and at the end, compared
+aftermath     restarts, kills, new kinds of error lines
 endurance     what repetitions say
 doctor        what this machine can and cannot do
 judging       stages and runs: from results to verdicts
