@@ -6,6 +6,9 @@ registry      sessions by run, so that flows and tasks pass names, not objects
 progress      what happens, told to whoever listens
 measure       loads, suites and cycles, measured and stored
 experiments   one experiment: fault, watching, judgement
+recoveries    what is measured of each experiment: moments, phases, health, alerts, what got worse
+steady_state  what the plan declares that steady state needs
+alerting      alerts as states over time; false alarms
 behaviour     how the system behaved in an experiment
 comeback      the recovery stage: comparison, leftovers by the journal
 ledgers       ledgers read back and judged
