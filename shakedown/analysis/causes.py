@@ -174,21 +174,18 @@ def stopped_before(lost: Sequence[LedgerFault], experiments: Sequence[Experiment
 
 
 def stuck_since(depths: Sequence[tuple[float, float]]) -> float | None:
-    """Since when a queue has only grown; None when it did not grow, or got shorter in the meantime.
+    """Since when a queue has only grown: when it was at its lowest for the last time. None when it did not grow, or got shorter.
 
     Args:
         depths: time and depth, in order; up to the end of what was measured.
     """
     if not depths:
         return None
-    since = depths[0][0]
-    lowest = depths[0][1]
+    since, lowest = depths[0]
     for (_, earlier), (at, later) in pairwise(depths):
-        if later < earlier:
+        if later < earlier or later <= lowest:
             since, lowest = at, later
-    if depths[-1][1] - lowest < GROWN:
-        return None
-    return since
+    return since if depths[-1][1] - lowest >= GROWN else None
 
 
 def poison_message(

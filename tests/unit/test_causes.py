@@ -104,6 +104,9 @@ def test_since_when_a_queue_only_grows():
     assert causes.stuck_since([*drained, *growing]) == 2.0
     assert causes.stuck_since([*drained, *growing, (9.0, 60.0), (10.0, 0.0)]) is None
     assert causes.stuck_since([(1.0, 0.0), (2.0, 4.0)]) is None
+    assert (
+        causes.stuck_since([(1.0, 0.0), (2.0, 0.0), (3.0, 0.0), (9.0, 220.0), (10.0, 220.0)]) == 3.0
+    )  # empty till then
     assert causes.stuck_since([]) is None
 
 
