@@ -47,7 +47,7 @@ STOOD_STILL = 0.6  # of the time that the dependency was late
 CLEAR = 0.3  # seconds that a loop must have stood still: a busy machine makes it late by tenths
 SEVERAL = 3.0  # times what is usual
 AS_USUAL = 0.8  # of the answers, for all to be well
-POISON_WITHIN = 5.0  # seconds between the message and the last time that the queue got shorter
+POISON_WITHIN = 5.0  # seconds between the message and the last time that the queue was at its lowest
 GROWN = 10.0  # messages that a stuck queue grew by: a few may just have come
 _NOTHING = Pulse()
 _QUEUE = re.compile(r"queue|backlog|pending|waiting|outbox|inbox|_depth|lag_messages", re.IGNORECASE)
@@ -210,7 +210,7 @@ def poison_message(
         "a message that cannot be processed is tried again and again, before all others, and holds up whatever comes behind "
         "it (poison message)",
         (
-            f"`{name}` was first sent at {at:.1f} s; {queue} got shorter for the last time at {since:.1f} s, and is {depth:g} at the end",
+            f"`{name}` was first sent at {at:.1f} s; {queue} was at its lowest for the last time at {since:.1f} s, and is {depth:g} at the end",
             *([f"meanwhile healthy, by their own word: {', '.join(healthy)}"] if healthy else []),
         ),
         "set a message aside after a few attempts, where a person can look at it, and go on with the next one",
