@@ -158,7 +158,11 @@ def _kind(runs: list[_Seen], failures: int) -> tuple[str, str]:
 
 
 def _by_order(runs: list[_Seen]) -> str:
-    """Why it depends on the order: the same order always gives the same outcome, more often than chance would."""
+    """Why it depends on the order: the same order always gives the same outcome, more often than chance would.
+
+    Several processes share the tests out as they go, so that a seed fixes the order of one process alone.
+    """
+    runs = [one for one in runs if one.execution.workers == 1] or runs
     orders: dict[int, list[bool]] = defaultdict(list)
     for one in runs:
         if one.execution.order is not None:

@@ -113,10 +113,13 @@ def of_suite(metric: str, results: Sequence[SuiteResult]) -> Measured:
     run = [outcome for result in results for outcome in result.outcomes if outcome.status is not TestStatus.SKIPPED]
     seconds = sum(result.end - result.start for result in results)
     bad = sum(outcome.status.bad for outcome in run)
-    errors = sum(outcome.status is TestStatus.ERROR for outcome in run)
+    ordinary = (TestStatus.PASSED, TestStatus.FAILED)
+    errors = sum(outcome.status not in ordinary for outcome in run)  # crashed and timed out ones are no less
     doubt = next((doubt for doubt in doubts if doubt), "")
     if not run:
         return Measured(None, 0, doubt=doubt or "no test ran")
+    if metric == "peak_memory" and not all(result.peak_memory for result in results if not result.skipped):
+        return Measured(None, len(run), doubt="the memory of an execution was not seen: too short, or out of sight")
     values: dict[str, float] = {
         "tests": float(len(run)),
         "failures": float(bad),

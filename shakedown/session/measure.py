@@ -142,7 +142,8 @@ def _redact(session: Session, result: SuiteResult) -> None:
 
 def read_cycle(session: Session, repetition: int, settle: float) -> Sequence[Sample]:
     """Idle for a moment, then read every resource, at the same point of each repetition."""
-    session.stop.wait(settle)
+    if session.loaded.plan.services:  # nothing else is there to come to rest
+        session.stop.wait(settle)
     session.check_stop()
     if session.observer is None:
         return ()

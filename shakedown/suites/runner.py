@@ -59,7 +59,7 @@ def run_suite(
     out.mkdir(parents=True, exist_ok=True)
     (out / REPORT).unlink(missing_ok=True)
     plugin, written = place.prepare(PLUGIN)
-    command = _command(suite, workers, use.max_failures or suite.max_failures, alone=workers < most)
+    command = _command(suite, workers, use.max_failures or suite.max_failures, written, alone=workers < most)
     paths = [plugin, place.variable("PYTHONPATH")]
     environment = _environment(suite, addresses, paths, f"{written}/{REPORT}", result.order, use.max_failures)
     result.command = _words(command, suite, environment, base / (suite.cwd or ""))
@@ -114,10 +114,11 @@ def _absent(suite: Suite, place: Place, workers: int, base: Path) -> str | None:
     return None
 
 
-def _command(suite: Suite, workers: int, max_failures: int | None, *, alone: bool) -> list[str]:
+def _command(suite: Suite, workers: int, max_failures: int | None, written: str, *, alone: bool) -> list[str]:
     """The program and its arguments.
 
     Args:
+        written: the folder for what it writes.
         alone: this time one process, whatever the suite's own settings say of their number: others take turns with it.
     """
     if suite.kind == "command":
@@ -130,8 +131,8 @@ def _command(suite: Suite, workers: int, max_failures: int | None, *, alone: boo
         "pytest",
         *suite.pytest,
         "-q",
-        "-p",
-        "no:cacheprovider",
+        "-o",
+        f"cache_dir={written}/cache",  # what one execution leaves must not choose the tests of the next
         "-p",
         "shakedown_reporter",
     ]
@@ -154,7 +155,9 @@ def _environment(
 ) -> dict[str, str]:
     """What is added to the environment that is there."""
     own = {key: value.value if isinstance(value, Secret) else value for key, value in suite.environment.items()}
-    environment = {**own, **addresses, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**own, **addresses}
+    if suite.service is not None:  # whose files stay as they are; elsewhere tests are compiled once, as pytest does it
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if suite.kind == "command":
         return environment
     environment["SHAKEDOWN_REPORT"] = report

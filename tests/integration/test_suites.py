@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from shakedown.analysis.flakes import merge_tests
 from shakedown.clock import RunClock
 from shakedown.errors import SuiteError
 from shakedown.guard import Journal
@@ -370,23 +369,3 @@ def test_in_a_container_of_its_own(make_system, web, python_image, tmp_path, eng
         for container in engine.containers.list(all=True, filters={"label": f"shakedown.run={system.run}"})
     ]
     assert not [name for name in names if "suite" in name]
-
-
-# ----------------------------------------------------------------------------------------------------------- repetitions
-def test_a_race_an_order_and_a_crash_are_named_rightly(tmp_path):
-    """Real repetitions of a real suite: each kind of bad test under its own name, and the good ones not accused."""
-    code = (
-        "import random, os\n"
-        "left_behind = []\n"
-        "def test_a_leaves(): left_behind.append(1)\n"
-        "def test_b_relies(): assert left_behind\n"
-        "def test_race(): assert random.Random(os.urandom(4)).random() < 0.6\n"
-        "def test_broken(): assert False\n"
-        "def test_good(): pass\n"
-    )
-    results = [run(tmp_path, code, shuffle=True, repetition=repetition) for repetition in range(1, 25)]
-    kinds = {record.test.rpartition("::")[2]: record.kind for record in merge_tests(results)}
-    assert kinds == {
-        "test_a_leaves": "none observed", "test_b_relies": "order-dependent", "test_race": "flaky", "test_broken": "broken",
-        "test_good": "none observed",
-    }  # fmt: skip
