@@ -96,12 +96,18 @@ def _take(session: Session) -> dict[str, dict[str, list[str]]]:
 
 def _of_engine(session: Session) -> dict[str, list[str]]:
     """The run's own containers and networks."""
+    from docker.errors import DockerException  # noqa: PLC0415 - see guard.engine
+
     client = session.system.client
     assert client is not None  # noqa: S101 - whoever calls looked
     filters: dict[str, str | list[str] | bool] = {"label": f"shakedown.run={session.run_id}"}
-    containers = client.containers.list(all=True, filters=filters, ignore_removed=True)
+    try:
+        containers = client.containers.list(all=True, filters=filters, ignore_removed=True)
+        networks = client.networks.list(filters=filters)
+    except (DockerException, OSError) as error:
+        session.say("warning", "engine", f"its containers cannot be listed: {error}")
+        return {}
     kept = [one for one in containers if "shakedown.look" not in one.labels]
-    networks = client.networks.list(filters=filters)
     return {
         "containers": sorted(str(one.name) for one in kept),
         "networks": sorted(str(network.name) for network in networks),
