@@ -41,6 +41,15 @@ bench-observer: setup ## what watching ten containers costs; writes its table in
 bench-proxy: setup ## the proxy of the faults beside others; writes its table in benchmarks/README.md (2 minutes)
 	@$(BIN)/python benchmarks/proxy.py
 
+bench-suites: setup ## real suites repeated, beside plain pytest; writes its table in benchmarks/README.md (10 minutes, PyPI)
+	@$(BIN)/python benchmarks/suites.py
+
+bench-history: setup ## what questions cost with 10 000 runs in the store; writes its table in benchmarks/README.md (2 minutes)
+	@$(BIN)/python benchmarks/history.py
+
+bench-regression: setup ## how often the rules of regression are right, simulated; writes its table in benchmarks/README.md
+	@$(BIN)/python benchmarks/regression.py
+
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
@@ -51,4 +60,5 @@ lock: ## resolve the dependencies anew
 clean-docker: setup ## remove containers, networks, volumes and images of ours
 	@$(BIN)/python scripts/clean_docker.py
 
-.PHONY: help setup demo test test-faults lint bench-load bench-leaks bench-observer bench-ledger bench-detection wheel lock clean-docker
+.PHONY: bench-history bench-regression help setup demo test test-faults lint bench-load bench-leaks bench-observer bench-ledger bench-detection wheel lock clean-docker
+.PHONY: bench-suites
