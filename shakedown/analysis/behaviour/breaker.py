@@ -72,6 +72,8 @@ def breaker_seen(
     start, end = phases.during
     until = phases.after[1]
     by_metrics = tuple(one for one in told or () if start <= one[0] <= until)
+    if by_metrics[:1] and by_metrics[0][1] == "closed":  # its first sample of all came late: that is no transition
+        by_metrics = by_metrics[1:]
     told_open = next((at for at, state in by_metrics if state == "open" and at <= end), None)
     told_closed = None
     if told_open is not None:
