@@ -15,7 +15,9 @@ It is then *grows*, unless a limit was given and the growth stays within it; and
 ends below the limit. With fewer cycles a small leak cannot be told from noise or warm-up: only gross growth is called
 *grows* (the interval of Theil and Sen's slope above zero, more than the limit, still rising, and the minima of
 successive blocks rising), *steady* means that the interval ends below the limit, and the rest is *unsettled*, with the
-number of cycles that would settle it. Theil and Sen's slope is the median of all pairwise slopes; its interval inverts
+number of cycles that would settle it. Where an earlier run of the same work did not grow, the difference from it, cycle by
+cycle, is judged in the same way (`judge_difference`) and said beside the verdict, which it does not change.
+Theil and Sen's slope is the median of all pairwise slopes; its interval inverts
 Kendall's tau (Sen, 1968), as `scipy.stats.theilslopes` computes it.
 """
 
@@ -30,7 +32,7 @@ from scipy.stats import theilslopes
 
 from shakedown.analysis.trend import Trend, find_trend
 
-__all__ = ["DEFAULT_LIMIT", "ENOUGH", "Growth", "GrowthVerdict", "judge_growth"]
+__all__ = ["DEFAULT_LIMIT", "ENOUGH", "Growth", "GrowthVerdict", "judge_difference", "judge_growth"]
 
 MIN_CYCLES = 5
 ENOUGH = 40
@@ -90,6 +92,23 @@ def judge_growth(values: Sequence[float], *, max_growth: float | None = None, un
     if len(y) >= ENOUGH:
         return _judge_many(y, max_growth, unit)
     return _judge_few(y[int(len(y) * WARM_UP_SHARE) :], DEFAULT_LIMIT if max_growth is None else max_growth)
+
+
+def judge_difference(
+    now: Sequence[float], earlier: Sequence[float], *, max_growth: float | None = None, unit: float = LEAST_UNITS
+) -> Growth | None:
+    """Does a series grow more than the same one did in an earlier run, cycle by cycle? None with too few cycles of either.
+
+    What both runs do alike (a warm-up of whatever form, a step, a saw-tooth that keeps time) is not in the difference; their noise
+    is, twice. The difference is judged like a series of its own, on the level of the earlier run, without its first quarter: two
+    warm-ups of different length leave a hump there.
+    """
+    n = min(len(now), len(earlier))
+    if n < ENOUGH:
+        return None
+    before = np.asarray(earlier[:n], dtype=float)
+    difference = np.asarray(now[:n], dtype=float) - before + float(np.median(before))
+    return _judge_many(difference[int(n * WARM_UP_SHARE) :], max_growth, unit)
 
 
 def _judge_many(y: np.ndarray, limit: float | None, unit: float) -> Growth:

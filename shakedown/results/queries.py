@@ -370,9 +370,12 @@ class Results:
             for row in self._all(t.SuiteRow, t.SuiteRow.run_id == run, order=t.SuiteRow.start)
         ]  # fmt: skip
 
-    def cycles(self, run: str) -> list[tuple[int, Sample]]:
-        """Repetition and reading, in order."""
-        rows = self._all(t.CycleRow, t.CycleRow.run_id == run, order=t.CycleRow.repetition)
+    def cycles(self, run: str, source: str | None = None, series: str | None = None) -> list[tuple[int, Sample]]:
+        """Repetition and reading, in order; of one source and series alone where they are given."""
+        where = [t.CycleRow.run_id == run]
+        where += [t.CycleRow.source == source] if source is not None else []
+        where += [t.CycleRow.series == series] if series is not None else []
+        rows = self._all(t.CycleRow, *where, order=t.CycleRow.repetition)
         return [(row.repetition, Sample(row.at, row.source, row.series, row.value)) for row in rows]
 
     # ------------------------------------------------------------------------------------------------------ conclusions

@@ -1,16 +1,27 @@
 """Growth over repetitions: leaks are found, and what only looks like one is not accused."""
 
 import random
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from shakedown.analysis.growth import ENOUGH, GrowthVerdict, judge_growth
+from shakedown.analysis.growth import ENOUGH, GrowthVerdict, judge_difference, judge_growth
 from shakedown.analysis.trend import MOST_POINTS, find_trend
+from shakedown.errors import ExitCode
+from shakedown.plan.model import Leak
+from shakedown.records.observation import Sample
+from shakedown.results import Results, Store
+from shakedown.results.tables import RunRow
+from shakedown.results.workload import workload_digest
+from shakedown.session.endurance import _earlier
+from shakedown.verdict import Verdict
 from tests.unit.series import CLEAN, LEAKING, wandering
 
 CYCLES = 60
 RUNS = 20
+PLAN = '{"version": 1, "name": "p", "stages": {"endurance": {"repeat": 60, "run": [{"use": "s"}]}}}'
 NEVER_CERTAIN = "leak, wandering noise 1 %"  # no rule can: its slope's standard error is a third of the leak
 
 
@@ -134,3 +145,51 @@ def test_a_latency_has_its_own_unit():
     latencies = 0.030 + 0.0002 * np.arange(60) + rng.normal(0, 0.0005, 60)
     assert judge_growth(latencies, unit=0.001).verdict is GrowthVerdict.GROWS
     assert judge_growth(latencies).verdict is not GrowthVerdict.GROWS
+
+
+# ---------------------------------------------------------------------------------------------------- beside an earlier run
+def test_what_an_earlier_run_did_as_well_is_not_in_the_difference():
+    """A warm-up that goes on for ever is in both; a leak beside it in one alone; with few cycles of either nothing is said."""
+    rng = np.random.default_rng(12)
+    slow = 100 + 8 * np.log1p(np.arange(60))
+    earlier = slow + rng.normal(0, 0.3, 60)
+    assert judge_difference(slow + rng.normal(0, 0.3, 60), earlier).verdict is GrowthVerdict.STEADY
+    worse = judge_difference(slow + 0.2 * np.arange(60) + rng.normal(0, 0.3, 60), earlier)
+    assert worse.verdict is GrowthVerdict.GROWS
+    assert 0.03 < worse.low < worse.growth < worse.high < 0.12
+    assert judge_difference(slow[:39], earlier) is None
+    assert judge_difference(slow, earlier[:39]) is None
+
+
+def test_an_earlier_run_is_one_of_the_same_work_that_did_not_grow(tmp_path):
+    """The newest such run is taken; one that grew itself, one of other work, one of another machine and one with few cycles are not."""
+    store = Store.open(tmp_path)
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def run(name, values, *, machine="m", plan=PLAN):
+        nonlocal began
+        began += timedelta(hours=1)
+        store.begin_run(
+            RunRow(id=name, plan="p", plan_path="", plan_digest="", plan_json=plan, command="", status="running", started=began,
+                   host="", pid=0, pid_created=0.0, version="", seed=0, planned=0.0, machine=machine)
+        )  # fmt: skip
+        for cycle, value in enumerate(values):
+            store.add_cycle(name, cycle, [Sample(float(cycle), "api", "memory", value)])
+        store.put_figures(name, [], version=1, workload=workload_digest(plan))
+        store.end_run(name, status="finished", verdict=Verdict.PASSED, reason="", exit_code=ExitCode.PASSED, at=1.0)
+
+    rng = np.random.default_rng(13)
+    level = [100e6] * 45
+    noise = [float(value) for value in rng.normal(0, 1e5, 45)]
+    sound = [a + b for a, b in zip(level, noise, strict=True)]
+    run("sound", sound)
+    run("grew", [value + 1e6 * cycle for cycle, value in enumerate(sound)])
+    run("elsewhere", sound, machine="other")
+    run("other work", sound, plan=PLAN.replace("60", "50"))
+    run("short", sound[:30])
+    run("now", sound)
+    session = SimpleNamespace(results=Results(store.engine), run_id="now", loaded=SimpleNamespace(resolved=PLAN))
+    found = _earlier(session, Leak(series="api.memory"))
+    assert found is not None
+    assert found == ("sound", pytest.approx(sound))
+    assert _earlier(session, Leak(series="api.cpu")) is None
