@@ -436,9 +436,11 @@ def verdict(*injections: Injection, **record: Any) -> tuple[Verdict, str, list[F
         store=SimpleNamespace(put_experiment=lambda *_: None), run_id="r",
         find=lambda _, finding: findings.append(finding),
     )  # fmt: skip
-    stage: Any = SimpleNamespace()
     records = [ExperimentRecord("e", list(injections), **record)]
-    ((found, reason),) = judge_experiments(session, stage, records, None, None, (0.0, 0.0))
+    bench: Any = SimpleNamespace(
+        session=session, stage=SimpleNamespace(), load=None, steady=None, warm=(0.0, 0.0), records=records
+    )
+    ((found, reason),) = judge_experiments(bench)
     return found, reason, findings
 
 
