@@ -64,11 +64,11 @@ def changed(rng: np.random.Generator, count: int, cv: float, shift: float) -> bo
 
 
 RULES = [
-    ("all requests pooled, Mann-Whitney p < .01", pooled, (3, 5, 10), 100),
-    ("several runs a side (ours)", ours, (3, 5, 10), 1000),
-    ("one new run: suspect", beyond(1, Change.SUSPECT), (8, 20), 1000),
-    ("three new runs in a row: regressed (ours)", beyond(3, Change.REGRESSED), (8, 20), 1000),
-    ("change of level (ours)", changed, (20, 50), 100),
+    ("all requests pooled, Mann-Whitney p < .01", pooled, (3, 5, 10), 20),
+    ("several runs a side (ours)", ours, (3, 5, 10), 250),
+    ("one new run: suspect", beyond(1, Change.SUSPECT), (8, 20), 250),
+    ("three new runs in a row: regressed (ours)", beyond(3, Change.REGRESSED), (8, 20), 250),
+    ("change of level (ours)", changed, (20, 50), 20),
 ]
 
 

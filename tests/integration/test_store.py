@@ -281,7 +281,7 @@ def test_a_killed_writer_leaves_what_was_committed(url, tmp_path):
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "store.write(work)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), url, str(ROOT)], check=False, timeout=200)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), url, str(ROOT)], check=False, timeout=280)
     assert done.returncode == -9
     store = Store.open(tmp_path, url)
     results = Results(store.engine)
