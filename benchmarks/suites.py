@@ -279,7 +279,10 @@ def read(home: Path) -> tuple[float, float, dict[str, int], int]:
     try:
         with store.engine.connect() as link:
             started, begun, ended = link.execute(
-                text("select run.started, stage.start, stage.end from stage join run on run.id = stage.run_id")
+                text(
+                    "select run.started, stage.start, stage.end from stage join run on run.id = stage.run_id "
+                    "where stage.name = 'endurance'"
+                )
             ).one()
             counted = dict(link.execute(text("select status, count(*) from test group by status")).tuples().all())
             peak = link.execute(text("select max(peak_memory) from suite")).scalar_one()
