@@ -1,9 +1,9 @@
 """What dead runs left behind: found by journal and by label, and taken back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shakedown.errors import GuardError
 from shakedown.guard.journal import Owner, append_strike, read_journal
@@ -80,33 +80,34 @@ def remove_labelled(client: "DockerClient", report: CleanupReport, *, run: str |
         owner = owner_of(labels)
         return force or owner is None or not owner.alive() or (not owner.here() and run is not None)
 
-    from docker.errors import APIError, NotFound  # noqa: PLC0415 - see engine.find_engine
+    from docker.errors import DockerException  # noqa: PLC0415 - see engine.find_engine
 
-    for container in client.containers.list(all=True, filters=wanted, ignore_removed=True):
-        if dead(container.labels):
-            try:
-                container.remove(force=True, v=True)
-                report.done.append(f"container {container.name} removed")
-            except NotFound:
-                continue
-            except APIError as error:
-                if "already in progress" not in str(error):
-                    report.failed.append(f"container {container.name}: {error.explanation}")
-    for network in client.networks.list(filters=wanted):
-        if dead(network.attrs.get("Labels")):
-            try:
-                network.remove()
-                report.done.append(f"network {network.name} removed")
-            except NotFound:
-                continue
-            except APIError as error:
-                report.failed.append(f"network {network.name}: {error.explanation}")
-    for volume in client.volumes.list(filters=wanted):
-        if dead(volume.attrs.get("Labels")):
-            try:
-                volume.remove(force=True)
-                report.done.append(f"volume {volume.name} removed")
-            except NotFound:
-                continue
-            except APIError as error:
-                report.failed.append(f"volume {volume.name}: {error.explanation}")
+    everything: dict[str, Callable[[], Iterable[Any]]] = {
+        "container": lambda: client.containers.list(all=True, filters=wanted, ignore_removed=True),
+        "network": lambda: client.networks.list(filters=wanted),
+        "volume": lambda: client.volumes.list(filters=wanted),
+    }
+    for kind, look in everything.items():
+        try:
+            found = list(look())
+        except (DockerException, OSError) as error:  # an engine that is busy may answer the next question
+            report.failed.append(f"{kind}s cannot be listed: {error}")
+            continue
+        for one in found:
+            labels = one.labels if kind == "container" else one.attrs.get("Labels")
+            if dead(labels):
+                _remove(kind, one, report)
+
+
+def _remove(kind: str, one: Any, report: CleanupReport) -> None:
+    from docker.errors import DockerException, NotFound  # noqa: PLC0415 - see engine.find_engine
+
+    options: dict[str, bool] = {"container": {"force": True, "v": True}, "volume": {"force": True}}.get(kind, {})
+    try:
+        one.remove(**options)
+        report.done.append(f"{kind} {one.name} removed")
+    except NotFound:
+        pass
+    except (DockerException, OSError) as error:  # an engine that does not answer in time is an OSError of its client's
+        if "already in progress" not in str(error):
+            report.failed.append(f"{kind} {one.name}: {getattr(error, 'explanation', None) or error}")

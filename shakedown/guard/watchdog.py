@@ -38,7 +38,7 @@ HEARTBEAT = 15.0
 DEADLINE_GRACE = 2.0
 BEAT = b"."
 QUIT = b"q"
-PATIENCE = 120.0  # how long a watchdog goes on trying when the engine does not answer
+PATIENCE = 600.0  # how long a watchdog goes on trying when the engine does not answer, or fails
 
 
 class Watchdog:
@@ -171,9 +171,12 @@ class _Dog:
         while True:
             report = CleanupReport()
             client = self._engine()
-            undo_open(self._journal, client, report)
-            if client is not None:
-                remove_labelled(client, report, run=self._run, force=True)
+            try:
+                undo_open(self._journal, client, report)
+                if client is not None:
+                    remove_labelled(client, report, run=self._run, force=True)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody else is left who would try again
+                report.failed.append(repr(error))
             for line in report.done:
                 self.say(line)
             for line in report.failed:

@@ -1,17 +1,23 @@
 """The journal, the watchdog and clean-up, with what they guard against happening for real."""
 
+import contextlib
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import docker
 import psutil
 import pytest
 
 from shakedown.errors import GuardError
 from shakedown.guard import CleanupReport, Journal, Owner, carry_out, cleanup
+from shakedown.guard.cleanup import remove_labelled
 from shakedown.guard.journal import read_journal
 from shakedown.guard.undo import ContainerRemove, ContainerUnpause, ProcessKill
 
@@ -181,3 +187,38 @@ def test_undo_copes_with_missing_targets(engine):
     assert "gone" in carry_out(ContainerRemove(container="shakedown-no-such"), engine)
     assert "gone" in carry_out(ContainerUnpause(container="shakedown-no-such"), engine)
     assert CleanupReport().failed == []
+
+
+def test_an_engine_that_answers_too_late_is_asked_again(tmp_path):
+    """What a busy engine does not answer in time is told as not done, and the rest is done: no exception ends a watchdog."""
+    asked: list[str] = []
+
+    class Busy(BaseHTTPRequestHandler):
+        def address_string(self):
+            return "engine"
+
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):  # noqa: N802 - the handler's interface
+            asked.append(self.path)
+            if "/containers/" in self.path:
+                time.sleep(2.5)
+            body = b'{"Volumes": []}' if "/volumes" in self.path else b"[]"
+            with contextlib.suppress(OSError):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+    with socketserver.ThreadingUnixStreamServer(str(tmp_path / "engine.sock"), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = docker.DockerClient(base_url=f"unix://{tmp_path}/engine.sock", version="1.41", timeout=1)
+        report = CleanupReport()
+        remove_labelled(client, report, run="some-run", force=True)
+        server.shutdown()
+    assert report.done == []
+    (told,) = report.failed
+    assert told.startswith("containers cannot be listed")
+    assert any("/networks" in path for path in asked)
+    assert any("/volumes" in path for path in asked)
