@@ -200,7 +200,7 @@ def test_an_engine_that_answers_too_late_is_asked_again(tmp_path):
         def log_message(self, *_):
             pass
 
-        def do_GET(self):  # noqa: N802 - the handler's interface
+        def do_GET(self):
             asked.append(self.path)
             if "/containers/" in self.path:
                 time.sleep(2.5)
