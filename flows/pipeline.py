@@ -28,7 +28,7 @@ from shakedown.records.judgement import Finding, Severity
 from shakedown.session import RunOptions, Session
 from shakedown.session.history import with_history
 from shakedown.session.judging import run_verdict
-from shakedown.session.live import STAGES
+from shakedown.session.live import STAGES, stage_error
 from shakedown.verdict import Verdict, exit_code
 from tasks.artifacts import progress_of
 from tasks.recovery import look_before_run
@@ -151,10 +151,13 @@ def _stages(session: Session) -> None:
             session.skip_stage(name, stopped)
         else:
             progress.enter(name)
-            _FLOWS[name](session.run_id, return_state=True)
+            state = _FLOWS[name](session.run_id, return_state=True)
             session.check_stop()
-            if name == "baseline" and session.outcomes[-1].verdict is not Verdict.PASSED:
-                stopped = f"the baseline {session.outcomes[-1].verdict}: under load nothing could be learned"
+            outcome = next((one for one in session.outcomes if one.name == name), None)
+            if outcome is None:  # a bug of ours, or Prefect's: a stage of which nothing is known is no stage that held
+                outcome = stage_error(session, name, ShakedownError(f"its flow ended as {state.name}: {state.message}"))
+            if name == "baseline" and outcome.verdict is not Verdict.PASSED:
+                stopped = f"the baseline {outcome.verdict}: under load nothing could be learned"
     progress.finish("every stage is over")
 
 

@@ -14,7 +14,7 @@ from shakedown.plan.uses import label_of, request_tags
 from shakedown.records.judgement import Finding, Severity, ThresholdResult
 from shakedown.records.load import LoadDelta, LoadResult, merge_parts
 from shakedown.records.suites import SuiteResult
-from shakedown.session.live import Session, StageOutcome
+from shakedown.session.live import STAGES, Session, StageOutcome
 from shakedown.verdict import Verdict, combine
 
 __all__ = ["baseline_evidence", "judge_stage", "judge_thresholds", "merged_loads", "run_verdict", "show_value"]
@@ -213,6 +213,10 @@ def run_verdict(session: Session, problems: Sequence[str]) -> tuple[Verdict, str
         problems: what clean-up could not do; a leftover fails the run.
     """
     parts = [(outcome.verdict, f"{outcome.name}: {outcome.reason}") for outcome in session.outcomes]
+    told = {outcome.name for outcome in session.outcomes}
+    # The last defence: nothing that the plan asks for may be missing from a verdict.
+    planned = [name for name in STAGES if getattr(session.loaded.plan.stages, name) is not None]
+    parts += [(Verdict.ERROR, f"{name}: it came to no end") for name in planned if name not in told]
     parts += [(Verdict.FAILED, problem) for problem in problems]
     if session.lost_writes:
         parts.append(
