@@ -363,7 +363,9 @@ def check(
     ] = None,
     ledger: Annotated[str | None, typer.Option(help="Only this ledger.")] = None,
     plan: Annotated[Path | None, typer.Option(help="The plan, if it is not where it was.")] = None,
-    within: Annotated[str | None, typer.Option(help="How long what is missing may take to come, instead of the plan's.")] = None,
+    within: Annotated[
+        str | None, typer.Option(help="How long what is missing may take to come, instead of the plan's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Read a run's ledgers back from the system as it is now; also those of a run that was killed."""

@@ -10,7 +10,17 @@ from pydantic import AfterValidator, Field, JsonValue, field_validator, model_va
 from shakedown.plan.base import PlanModel
 from shakedown.plan.values import Duration, Share
 
-__all__ = ["ARRIVALS", "DEFAULT_EVENT", "Forward", "Route", "RouteErrors", "RouteLimit", "RouteStream", "ServerTls", "Stub"]
+__all__ = [
+    "ARRIVALS",
+    "DEFAULT_EVENT",
+    "Forward",
+    "Route",
+    "RouteErrors",
+    "RouteLimit",
+    "RouteStream",
+    "ServerTls",
+    "Stub",
+]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})

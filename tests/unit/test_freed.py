@@ -23,7 +23,9 @@ def load(tmp_path, freed, *, baseline=True):
     if baseline:
         stages["baseline"] = {"scenarios": ["s"]}
     path = tmp_path / "plan.yaml"
-    path.write_text(yaml.safe_dump({**PLAN, "stages": {**stages, "stress": {"parallel": [{"use": "s"}]}}}), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump({**PLAN, "stages": {**stages, "stress": {"parallel": [{"use": "s"}]}}}), encoding="utf-8"
+    )
     return load_plan(path, environ={}).plan.stages.recovery
 
 
