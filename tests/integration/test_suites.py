@@ -146,16 +146,23 @@ def test_a_test_that_kills_its_process_is_named(tmp_path, workers):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_test_several_times_in_one_process(tmp_path, workers):
-    """`count` runs every test so often under its own name, with its own fixtures each time and its module's once."""
+    """`count` runs every test so often under its own name, with fixtures and an instance of its own each time."""
     code = (
-        "import pytest\n"
+        "import pytest, unittest\n"
+        "class TestClass:\n"
+        "    used = False\n"
+        "    def test_method(self): assert not self.used; self.used = True\n"
+        "class Case(unittest.TestCase):\n"
+        "    def setUp(self): self.number = 1\n"
+        "    def test_case(self): self.assertEqual(self.number, 1); self.number = 2\n"
         "made = []\n"
         "@pytest.fixture\ndef fresh(): made.append(1); return len(made)\n"
         "def test_flaky(fresh): assert fresh != 2\n"
         "def test_good(): pass\n"
     )
     found = statuses(run(tmp_path, code, count=3, workers=workers))
-    assert found == {"test_flaky": ["passed", "failed", "passed"], "test_good": ["passed"] * 3}
+    always = {name: ["passed"] * 3 for name in ("test_good", "test_method", "test_case")}
+    assert found == {"test_flaky": ["passed", "failed", "passed"], **always}
 
 
 def test_shuffled_with_a_recorded_seed(tmp_path):

@@ -105,9 +105,8 @@ def pytest_runtest_protocol(item, nextitem):
 def _twin(item):
     """The same test once more."""
     twin = copy.copy(item)
-    for name in ("_obj", "_instance"):
-        if hasattr(twin, name):
-            setattr(twin, name, None)
+    for name in ("_obj", "_instance"):  # made anew where they are not there; None would be taken for a function's
+        twin.__dict__.pop(name, None)
     if hasattr(twin, "_initrequest"):
         twin._initrequest()
     return twin
