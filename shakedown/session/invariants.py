@@ -46,9 +46,11 @@ def check_invariants(session: Session, scope: str) -> list[tuple[Verdict, str]]:
         session.check_stop()
         words = f"invariant `{name}`: {_seen(result)}"
         if scope == AFTER and result.verdict is Verdict.FAILED:
-            session.find("recovery", _finding(name, invariant, result, earlier.get(result.text)))
+            finding = _finding(name, invariant, result, earlier.get(result.text))
+            session.find("recovery", finding)
+            words = finding.title  # the same words, so that the reason has them once
         elif scope == AFTER and result.verdict is Verdict.INCONCLUSIVE:
-            title = f"invariant `{name}` could not be looked at"
+            words = title = f"invariant `{name}` could not be looked at"
             session.find("recovery", Finding(Severity.DOUBT, title, result.reason, subject=invariant.service))
         elif scope == BEFORE and result.verdict is not Verdict.PASSED:
             title = f"{words}, before any fault"
