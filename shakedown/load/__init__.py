@@ -13,6 +13,7 @@ alarm      waking the loop at an instant
 engine     counts everything, and watches itself
 vu         what an engine and its users ask of each other
 context    rows and functions for templates, and the randomness behind them
+values     templates that keep the type of a single expression
 http       HTTP/1.1, made for speed
 drivers    everything else that a scenario may speak
 recorder   what happened, folded into deltas

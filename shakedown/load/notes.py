@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from shakedown.ledgers.digest import digest_of
-from shakedown.load.drivers import values
+from shakedown.load import values
 from shakedown.records.ledger import LedgerNote
 
 __all__ = ["Note", "Noted", "note_of"]

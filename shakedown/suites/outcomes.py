@@ -65,6 +65,8 @@ def read_lines(lines: Iterable[str]) -> Told:
                 done.append(running[test])
         else:
             test = str(entry["test"])
+            if entry["phase"] == "???" and (test not in running or running[test].over):
+                continue  # its process was lost before it began: what would have come next is not to blame
             if test not in running:
                 running[test] = _Running(test)
                 done.append(running[test])

@@ -127,7 +127,7 @@ def test_deployments_are_as_prefect_yaml_says(prefect):
     assert schedules == {"smoke": [], "nightly": [("0 2 * * *", True)]}
     assert {it["global_concurrency_limit"]["limit"] for it in found.values()} == {1}
     properties = found["smoke"]["parameter_openapi_schema"]["properties"]
-    assert set(properties) == {"plan", "profile", "overrides", "root", "seed"}
+    assert set(properties) == {"plan", "profile", "overrides", "root", "seed", "build"}
     assert all(len(it["description"]) > 20 for it in properties.values())
     with pytest.raises(httpx.HTTPStatusError, match="409"):
         prefect.start(seed="not a number")

@@ -78,7 +78,8 @@ def test_a_stall_shows_in_full(tmp_path):
     for bucket in result.buckets.values():
         service.merge(bucket.service)
     expected = stall - 0.01 * 10
-    assert histogram_between(result).quantile(0.99) == pytest.approx(expected, rel=0.05)
+    seen = histogram_between(result).quantile(0.99)  # a busy machine adds to it; nothing may be missing from it
+    assert 0.95 * expected <= seen <= 1.2 * expected
     assert service.quantile(0.99) < expected / 3
     assert result.rate_held
     assert result.counts.ok == 10_000

@@ -113,7 +113,8 @@ def test_a_stall_shows_in_full(tmp_path, connections):
             stall = time.monotonic() - begun
         result = finish(load)
     assert result.counts.ok == 10_000
-    assert histogram_between(result).quantile(0.99) == pytest.approx(stall - 0.1, rel=0.05)
+    seen = histogram_between(result).quantile(0.99)  # a busy machine adds to it; nothing may be missing from it
+    assert 0.95 * (stall - 0.1) <= seen <= 1.2 * (stall - 0.1)
 
 
 def test_ten_thousand_a_second_drop_nothing(tmp_path, port):

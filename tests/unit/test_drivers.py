@@ -11,7 +11,7 @@ import sqlalchemy.exc as sa
 from pydantic import ValidationError
 
 from shakedown.errors import PlanError
-from shakedown.load.drivers import values
+from shakedown.load import values
 from shakedown.load.drivers.sql_errors import sql_failure
 from shakedown.load.drivers.tcp import _end_of
 from shakedown.load.drivers.users import transport_failure

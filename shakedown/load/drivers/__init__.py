@@ -3,7 +3,6 @@
 =============  ==========================================================================
 users          users whose iterations are tasks: the base of all drivers here
 operations     operations that a plan lists, in order or drawn by weight
-values         templates that keep the type of a single expression
 sql            statements and transactions; sql_errors says what went wrong
 redis          commands and pipelines
 tcp            bytes

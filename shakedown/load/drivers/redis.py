@@ -27,7 +27,7 @@ from redis.exceptions import (
     TimeoutError as LateError,
 )
 
-from shakedown.load.drivers import values
+from shakedown.load import values
 from shakedown.load.drivers.operations import OperationsDriver, OperationsVu, Prepared
 from shakedown.load.drivers.users import Failure, Running, transport_failure
 from shakedown.load.notes import note_of

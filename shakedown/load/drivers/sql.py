@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shakedown.errors import LoadError
-from shakedown.load.drivers import values
+from shakedown.load import values
 from shakedown.load.drivers.operations import OperationsDriver, OperationsVu, Prepared
 from shakedown.load.drivers.sql_errors import sql_failure
 from shakedown.load.drivers.users import Failure, Running

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from shakedown.errors import LoadError
-from shakedown.load.drivers import values
+from shakedown.load import values
 from shakedown.load.drivers.operations import OperationsDriver, OperationsVu, Prepared
 from shakedown.load.drivers.users import Failure, Iteration, Running, transport_failure
 from shakedown.load.notes import note_of

@@ -94,6 +94,7 @@ def test_a_sound_shop_degrades_and_is_accused_of_nothing(tmp_path):
     assert "buy (core)" in report
 
 
+@pytest.mark.defects  # three programs under twenty times their load want the machine for themselves
 def test_mistakes_of_a_real_run_have_their_names(tmp_path):
     """Without a breaker, without degraded answers, and with eight tries for each request: three findings, rightly named."""
     verdict, causes, info, _ = experiment(tmp_path, "no-breaker,retry-storm,no-degradation")

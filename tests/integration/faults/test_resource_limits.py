@@ -13,12 +13,18 @@ HOLDS = "import time; held = bytearray(40_000_000); time.sleep(600)"
 BURNS = "while True: pass"
 FORKS = """
 import subprocess, time
-while True:
+made = []
+while True:  # one more each time: whenever a limit is counted, the next one is beyond it
     try:
-        subprocess.run(["true"])
+        made.append(subprocess.Popen(["sleep", "600"]))
     except OSError:
         pass
-    time.sleep(0.1)
+    if len(made) == 40:
+        while made:
+            made[-1].kill()
+            made.pop().wait()
+    else:
+        time.sleep(0.1)
 """
 IDLE = "import time; time.sleep(600)"
 
