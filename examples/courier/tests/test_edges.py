@@ -59,7 +59,7 @@ def test_half_a_character_is_refused(api, body):
     assert api.post("/messages", content=body).status_code == 422
 
 
-API = ("queue_depth", "queue_limit", "review_depth", "pool_in_use", "database_connections", "open_sockets", "open_files",
+API = ("queue_depth", "queue_limit", "review_depth", "pool_in_use", "database_connections", "open_sockets", "regular_files_open",
        "cache_entries", "event_loop_lag_seconds", 'circuit_state{dependency="chat-typing"}', "courier_requests_total{")  # fmt: skip
 WORKER = ('circuit_state{dependency="llm-primary"}', 'circuit_state{dependency="chat"}', "outbox_depth", "dead_letters", "in_hand")  # fmt: skip
 
