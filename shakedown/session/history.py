@@ -4,6 +4,8 @@ import hashlib
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from shakedown.errors import StoreError
 from shakedown.records.figures import Change, FigureName, Outlook, show_value
 from shakedown.records.judgement import Finding, Severity
@@ -29,7 +31,7 @@ def with_history(session: Session, verdict: Verdict, reason: str) -> tuple[Verdi
         if not rules.figures:
             return verdict, reason
         return _compare(session, verdict, reason)
-    except StoreError as error:
+    except (StoreError, SQLAlchemyError) as error:  # the verdict stands without it
         finding = Finding(Severity.NOTE, "this run was not compared with earlier ones", str(error))
         session.find(STAGE, finding)
         if rules.fail and verdict is Verdict.PASSED:
