@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -51,10 +52,19 @@ class Prefect:
         return done.stdout
 
     def get(self, path: str) -> dict:
-        return httpx.get(f"{self.api}/{path}", timeout=30).raise_for_status().json()
+        return self._ask("GET", path)
 
     def post(self, path: str, body: dict) -> dict | list:
-        return httpx.post(f"{self.api}/{path}", json=body, timeout=30).raise_for_status().json()
+        return self._ask("POST", path, json=body)
+
+    def _ask(self, method: str, path: str, **options: object) -> Any:
+        """Ask again where its SQLite is locked for a moment: Prefect's own clients do so as well."""
+        until = time.monotonic() + 60
+        while True:
+            answer = httpx.request(method, f"{self.api}/{path}", timeout=30, **options)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > until:
+                return answer.raise_for_status().json()
+            time.sleep(0.5)
 
     def start(self, **parameters: object) -> str:
         """Ask for a run of the smoke deployment with other parameters, as the UI's form does; the flow run's id."""

@@ -88,7 +88,7 @@ def test_restarts_kills_and_another_container(engine, container):
         first = [reader.read() for reader in readers]
         assert [values["oom_kills"] for values in first] == [0, 0]
         assert until(lambda: [reader.read().get("oom_kills") for reader in readers] == [1, 1])
-        assert all(reader.read()["memory"] > 0 for reader in readers)
+        assert until(lambda: all(reader.read().get("memory", 0) > 0 for reader in readers))
         item.restart(timeout=0)
         assert until(lambda: [reader.read().get("restarts") for reader in readers] == [1, 1])
         item.pause()
@@ -119,7 +119,7 @@ def test_a_main_process_that_is_killed_for_memory(engine, container):
     """The container has ended before its count could be read: the engine's word counts."""
     item = container("killed", "sleep 1; exec tail /dev/zero", mem_limit="30m", memswap_limit="30m")
     with both_ways(engine, lambda: item.id) as readers:
-        assert all("memory" in reader.read() for reader in readers)
+        assert until(lambda: all("memory" in reader.read() for reader in readers))
         assert until(lambda: [reader.read() for reader in readers] == [{"restarts": 0, "oom_kills": 1}] * 2)
 
 
