@@ -12,7 +12,7 @@ demo: setup ## the demo system through all five stages; prints the verdict and w
 
 test: setup lint ## lint and all tests
 	@$(BIN)/pytest -q -n 2 tests/unit
-	@$(BIN)/pytest -q -n 4 --dist loadfile tests/e2e tests/safety tests/packaging tests/integration
+	@$(BIN)/pytest -q -n 3 --dist loadfile tests/e2e tests/safety tests/packaging tests/integration
 
 test-faults: setup ## every single fault on real containers (a quarter of an hour)
 	@$(BIN)/pytest -q -n 4 --dist loadfile -m twins tests/integration/faults
@@ -60,5 +60,4 @@ lock: ## resolve the dependencies anew
 clean-docker: setup ## remove containers, networks, volumes and images of ours
 	@$(BIN)/python scripts/clean_docker.py
 
-.PHONY: bench-history bench-regression help setup demo test test-faults lint bench-load bench-leaks bench-observer bench-ledger bench-detection wheel lock clean-docker
-.PHONY: bench-suites
+.PHONY: help setup demo test test-faults lint bench-load bench-leaks bench-detection bench-ledger bench-observer bench-proxy bench-suites bench-history bench-regression wheel lock clean-docker
