@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
+from publish import publish
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -31,7 +32,6 @@ from shakedown.results import Results, Store  # noqa: E402
 from shakedown.results.history import comparable, look_at_run  # noqa: E402
 from shakedown.results.transfer import TABLES  # noqa: E402
 
-README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- history: begin -->", "<!-- history: end -->"
 PLANS = 10
 SECONDS = 3
@@ -216,11 +216,7 @@ def main() -> None:
     lines += ["", "How SQLite finds them:", *steps]
     text = "\n".join(lines)
     sys.stdout.write(text + "\n")
-    head, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    if not begin:
-        head, rest = f"{head.rstrip()}\n\n## History\n\n```\nmake bench-history\n```\n\n", f"{END}\n"
-    _, _, tail = rest.partition(END)
-    README.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+    publish(BEGIN, END, text)
 
 
 if __name__ == "__main__":

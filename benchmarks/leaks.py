@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from publish import publish
 from scipy.stats import kendalltau, theilslopes
 
 ROOT = Path(__file__).parent.parent
@@ -14,7 +15,6 @@ sys.path.insert(0, str(ROOT))
 from shakedown.analysis.growth import GrowthVerdict, judge_difference, judge_growth  # noqa: E402 - from this very folder's project
 from tests.unit.series import CLEAN, LEAKING, Generator  # noqa: E402
 
-README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- leaks: begin -->", "<!-- leaks: end -->"
 CYCLES = 60
 # What a leaking series was before it leaked.
@@ -93,9 +93,7 @@ def main() -> None:
         lines.append(f"| **{kind}** | {wanted} | {' | '.join(f'**{share:.3f}**' for share in means)} |")
     text = "\n".join(lines)
     sys.stdout.write(text + "\n")
-    head, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    README.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+    publish(BEGIN, END, text)
 
 
 if __name__ == "__main__":

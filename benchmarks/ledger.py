@@ -16,6 +16,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from publish import publish
+
 from shakedown.clock import RunClock
 from shakedown.ledgers.digest import digest_of
 from shakedown.ledgers.reader import read_back
@@ -23,7 +25,6 @@ from shakedown.ledgers.writer import LedgerWriter
 from shakedown.plan.ledgers import LEDGER_KINDS, Ledger
 from shakedown.records.ledger import Acknowledgement, LedgerNote
 
-README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- ledger: begin -->", "<!-- ledger: end -->"
 WRONG = 1000  # of each kind
 
@@ -127,9 +128,7 @@ def main() -> None:
     options = parser.parse_args()
     text = measure(options.keys)
     sys.stdout.write(text + "\n")
-    head, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    README.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+    publish(BEGIN, END, text)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,15 @@ disturbs the machine for a while disturbs all of them. Client and server have a 
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 from bench import (
     CONNECTIONS,
-    HERE,
     Reading,
     Server,
     Window,
@@ -36,8 +32,8 @@ from bench import (
     tree,
     users,
 )
+from publish import machine, publish
 
-README = HERE / "README.md"
 BEGIN, END = "<!-- load:begin -->", "<!-- load:end -->"
 OURS, WRK, K6, LOCUST = "shakedown, 1 worker", "wrk -t1", "k6 1.1", "Locust 2.47, FastHttpUser"
 MARKS = (10**3, 10**4, 10**5, 3 * 10**5, 10**6, 3 * 10**6, 6 * 10**6, 10**7, 10**12)
@@ -177,32 +173,6 @@ def two_workers(server: Server, size: Size) -> Iterator[str]:
     )
 
 
-def machine(idle: float) -> str:
-    """Where and when this was measured, and how quiet it was."""
-    name = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
-    )
-    load = "/".join(f"{value:.1f}" for value in os.getloadavg())
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {name}, {len(cores())} cores, {platform.system()} {platform.release()}, Python "
-        f"{platform.python_version()}. Before it began other programs used {idle:.0%} of the machine; load average at the "
-        f"end {load}."
-    )
-
-
-def publish(text: str) -> None:
-    """Put the tables between the markers."""
-    readme = README.read_text(encoding="utf-8")
-    head, _, rest = readme.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    README.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
-
-
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -229,7 +199,7 @@ def main() -> None:
     text = "\n".join(lines)
     sys.stdout.write(text + "\n")
     if not options.quick:
-        publish(text)
+        publish(BEGIN, END, text)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,11 @@ from pathlib import Path
 
 import psutil
 import yaml
-from bench import HERE, ROOT, say
-from load import machine
+from bench import ROOT, say
+from publish import machine, publish
 
 sys.path.insert(0, str(ROOT))
 
-README = HERE / "README.md"
 BEGIN, END = "<!-- observer:begin -->", "<!-- observer:end -->"
 IMAGE = "debian:bookworm-slim"
 CONTAINERS = 10
@@ -183,10 +182,7 @@ def main() -> None:
     )
     sys.stdout.write(text + "\n")
     if not options.quick:
-        readme = README.read_text(encoding="utf-8")
-        head, _, rest = readme.partition(BEGIN)
-        _, _, tail = rest.partition(END)
-        README.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+        publish(BEGIN, END, text)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from bench import CONNECTIONS, HERE, ROOT, Reading, Server, Window, client, cores, median, nginx, pinned, say
-from load import machine
+from bench import CONNECTIONS, ROOT, Reading, Server, Window, client, cores, median, nginx, pinned, say
+from publish import machine, publish
 
-README = HERE / "README.md"
 BEGIN, END = "<!-- proxy:begin -->", "<!-- proxy:end -->"
 OURS = "shakedown's proxy"
 RATE_GOAL, P50_GOAL = 20_000, 0.3e-3
@@ -211,14 +210,6 @@ def added(direct: Found, one: Found) -> float:
     return median([its - straight for its, straight in zip(one.medians, direct.medians, strict=True)])
 
 
-def publish(text: str) -> None:
-    """Put the table between the markers."""
-    readme = README.read_text(encoding="utf-8")
-    head, _, rest = readme.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    README.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
-
-
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -236,7 +227,7 @@ def main() -> None:
     )  # fmt: skip
     sys.stdout.write(text + "\n")
     if not options.quick:
-        publish(text)
+        publish(BEGIN, END, text)
 
 
 if __name__ == "__main__":

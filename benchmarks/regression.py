@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from publish import publish
 from scipy.stats import mannwhitneyu
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +17,6 @@ from shakedown.analysis.changepoints import find_changes  # noqa: E402 - from th
 from shakedown.analysis.regression import compare, look_back, yardstick  # noqa: E402
 from shakedown.records.figures import Change, FigureName  # noqa: E402
 
-README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- regression: begin -->", "<!-- regression: end -->"
 Rule = Callable[[np.random.Generator, int, float, float], bool]
 P95 = FigureName("stress", "send", "p95")
@@ -99,11 +99,7 @@ def main() -> None:
             lines.append(f"| {name} | {count} | {trials} | {' | '.join(cells)} |")
     text = "\n".join(lines)
     sys.stdout.write(text + "\n")
-    head, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    if not begin:
-        head, rest = f"{head.rstrip()}\n\n## Regressions\n\n```\nmake bench-regression\n```\n\n", f"{END}\n"
-    _, _, tail = rest.partition(END)
-    README.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+    publish(BEGIN, END, text)
 
 
 if __name__ == "__main__":

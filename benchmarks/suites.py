@@ -8,7 +8,6 @@ all in a folder that is thrown away (`--keep DIR` keeps it). The ways take turns
 import argparse
 import itertools
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -26,13 +25,13 @@ from pathlib import Path
 import bench
 import psutil
 import yaml
+from publish import machine, publish
 from sqlalchemy import text
 from sqlalchemy.exc import NoResultFound
 
 from shakedown.results import Store
 
 BEGIN, END = "<!-- suites:begin -->", "<!-- suites:end -->"
-README = Path(__file__).with_name("README.md")
 SHAKEDOWN = Path(sys.executable).with_name("shakedown")
 REPEAT, PROCESSES = 5, 2
 RUNNERS = ("pytest", "pytest-xdist", "pytest-repeat")
@@ -79,16 +78,16 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="bench-suites-"))
     folder.mkdir(parents=True, exist_ok=True)
-    busy = psutil.cpu_percent(1.0)
+    busy = psutil.cpu_percent(1.0) / 100
     try:
         lines = []
         for package in PACKAGES:
             if not options.only or package.name in options.only:
                 lines += measure(package, folder, 1 if options.quick else options.rounds)
-        said = "\n".join([conditions(busy), "", *HEAD, *lines])
+        said = "\n".join([machine(busy), "", *HEAD, *lines])
         sys.stdout.write(f"{said}\n")
         if not options.quick and not options.only:
-            write(said)
+            publish(BEGIN, END, said)
     finally:
         if options.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -291,31 +290,6 @@ def read(home: Path) -> tuple[float, float, dict[str, int], int]:
     at = datetime.fromisoformat(str(started))
     epoch = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     return epoch + begun, epoch + ended, {str(status): int(number) for status, number in counted.items()}, int(peak)
-
-
-def write(table_text: str) -> None:
-    """Into benchmarks/README.md, between its marks."""
-    readme = README.read_text(encoding="utf-8")
-    head, _, rest = readme.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    README.write_text(f"{head}{BEGIN}\n{table_text}\n{END}{tail}", encoding="utf-8")
-
-
-def conditions(busy: float) -> str:
-    """When and where."""
-    machine = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
-    )
-    load = "/".join(f"{value:.1f}" for value in os.getloadavg())
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine}, {os.cpu_count()} cores, Python {platform.python_version()}. "
-        f"Before it began other programs used {busy:.0f} % of the machine; load average at the end {load}."
-    )
 
 
 if __name__ == "__main__":

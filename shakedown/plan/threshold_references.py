@@ -1,7 +1,7 @@
 """What thresholds name: loads, requests, tags, suites, services, series, the baseline; checked before anything starts."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
 from shakedown.errors import PlanProblem
 from shakedown.plan.document import Document, Path
@@ -30,6 +30,8 @@ from shakedown.plan.thresholds import (
 from shakedown.plan.uses import label_of, request_tags
 
 __all__ = ["ThresholdReferences"]
+
+COUNTED_IN_ALL = ("dropped", "dropped_rate", "count", "bytes", "received")  # over a whole load, and in no moment of it
 
 
 class ThresholdReferences:
@@ -81,17 +83,8 @@ class ThresholdReferences:
         by_label = {label_of(use): use for use in uses}
         for index, text in enumerate(texts):
             here = (*path, index)
-            try:
-                threshold = parse_threshold(text)
-            except ValueError as error:
-                yield self._problem(here, str(error))
-                continue
-            before = 0
-            for comparison in threshold.comparisons:
-                for problem in self._comparison(here, comparison, by_label):
-                    before += 1
-                    yield problem
-            if not before:  # the rest can be said only of what is known
+            threshold = yield from self._known(here, text, by_label)
+            if threshold is not None:
                 yield from self._expression(here, threshold.expression, by_label)
                 yield from self._relative(here, threshold.comparisons, by_label)
                 yield from self._abort(here, threshold, by_label)
@@ -104,19 +97,8 @@ class ThresholdReferences:
         by_label: dict[str, UseScenario | UseSuite] = {label_of(use): use for use in uses}
         for index, text in enumerate(texts):
             here = (*path, index)
-            try:
-                threshold = parse_threshold(text)
-            except ValueError as error:
-                yield self._problem(here, str(error))
-                continue
-            before = 0
-            for comparison in threshold.comparisons:
-                for problem in self._comparison(here, comparison, by_label):
-                    before += 1
-                    yield problem
-                if comparison.metric in ("dropped", "dropped_rate", "count", "bytes", "received"):
-                    yield self._problem(here, f"`{comparison.metric}` is counted over a whole load, not in a moment")
-            if before:
+            threshold = yield from self._known(here, text, by_label, not_here=COUNTED_IN_ALL)
+            if threshold is None:
                 continue
             yield from self._expression(here, threshold.expression, by_label)
             if threshold.abort is not None or any(
@@ -126,6 +108,28 @@ class ThresholdReferences:
                     here,
                     "steady state is judged in windows of its own, `hold_window` long: no over, within, for, abort",
                 )
+
+    def _known(
+        self, here: Path, text: str, by_label: Mapping[str, UseScenario | UseSuite], *, not_here: Collection[str] = ()
+    ) -> Generator[PlanProblem, None, Threshold | None]:
+        """A threshold whose parts are all known; None after the problems of one that is not: the rest cannot be said then.
+
+        Args:
+            not_here: metrics that are counted over a whole load, where thresholds are judged while it runs.
+        """
+        try:
+            threshold = parse_threshold(text)
+        except ValueError as error:
+            yield self._problem(here, str(error))
+            return None
+        known = True
+        for comparison in threshold.comparisons:
+            for problem in self._comparison(here, comparison, by_label):
+                known = False
+                yield problem
+            if comparison.metric in not_here:
+                yield self._problem(here, f"`{comparison.metric}` is counted over a whole load, not in a moment")
+        return threshold if known else None
 
     def _comparison(
         self, path: Path, comparison: Comparison, by_label: Mapping[str, UseScenario | UseSuite]
