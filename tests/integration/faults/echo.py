@@ -31,8 +31,9 @@ class Told(socketserver.StreamRequestHandler):
         self.wfile.write(b"%d %d\\n" % (len(opened), len(ended)))
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads, allow_reuse_address, request_queue_size = True, True, 100
+echo = Server(("", 7000), Echo)  # before the port whose answer says that this is up
 threading.Thread(target=Server(("", 7001), Told).serve_forever, daemon=True).start()
-Server(("", 7000), Echo).serve_forever()
+echo.serve_forever()
 """
 
 
