@@ -86,7 +86,7 @@ class Watchdog:
         return self._thread.is_alive() or self._closed.is_set()
 
     def close(self) -> None:
-        """An orderly end: nothing is to be undone any more."""
+        """An orderly end: only what the journal still holds open is to be undone."""
         if self._closed.is_set():
             return
         self._closed.set()
@@ -131,8 +131,7 @@ class _Dog:
                 if not data:
                     return self._undo_all("the run's process is gone")
                 if QUIT in data:
-                    self.say("the run ended in order")
-                    return None
+                    return self._end()
                 last = time.monotonic()
             if self._ending:
                 return self._undo_all("asked to end")
@@ -142,6 +141,14 @@ class _Dog:
 
     def _terminate(self, *_: object) -> None:
         self._ending = True
+
+    def _end(self) -> None:
+        """The run is over; what it could not prove to be gone is left to us, as nobody else will come."""
+        left = read_journal(self._journal).intents
+        if left:
+            self._undo_all(f"the run ended with {len(left)} intents open")
+        else:
+            self.say("the run ended in order")
 
     def _undo_late(self) -> None:
         """Undo what should have been undone by now, while the run itself goes on."""

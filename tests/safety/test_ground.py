@@ -195,4 +195,4 @@ def test_the_engine_is_restarted(engine, python_image, tmp_path):
                 return False
 
         assert wait_for(answers, 60)
-        assert wait_for(lambda: not leftovers(engine, run.run, run.folder), 60)
+        assert wait_for(lambda: not leftovers(engine, run.run, run.folder), 60), leftovers(engine, run.run, run.folder)
