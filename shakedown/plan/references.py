@@ -130,6 +130,11 @@ class _Checker:
             yield from self.port((*path, "health", "tcp"), f"{name}.{service.health.tcp}")
         if service.metrics is not None:
             yield from self.port_path((*path, "metrics", "prometheus"), name, service.metrics.prometheus)
+            for index, series in enumerate(service.metrics.series):
+                if series in SERIES_UNITS:  # two series of one name would be judged as one
+                    where = (*path, "metrics", "series", index)
+                    hint = "a probe can read the endpoint's value under another name"
+                    yield self.problem(where, f"`{name}.{series}` is sampled of every service already", hint)
         for series, probe in service.probes.items():
             yield from self.probe((*path, "probes", series), name, service, series, probe)
         if isinstance(service, DockerService):

@@ -72,3 +72,11 @@ def test_a_series_that_is_sampled_already(tmp_path):
     (tmp_path / "plan.yaml").write_text(text.replace("< 10]", "< 10MB]"))
     with pytest.raises(PlanError, match="sampled already"):
         load_plan(tmp_path / "plan.yaml", environ={})
+
+
+def test_a_metric_of_an_endpoint_that_has_the_name_of_a_sampled_series(tmp_path):
+    """The endpoint's `threads` and the container's would be one series: the plan is refused."""
+    text = PLAN.format(rows="{command: ls}").replace("[queue_depth]", "[queue_depth, threads]")
+    (tmp_path / "plan.yaml").write_text(text)
+    with pytest.raises(PlanError, match=r"`api\.threads` is sampled of every service already"):
+        load_plan(tmp_path / "plan.yaml", environ={})
