@@ -12,7 +12,7 @@ demo: setup ## the demo system through all five stages; prints the verdict and w
 
 test: setup lint ## lint and all tests
 	@$(BIN)/pytest -q -n 2 tests/unit
-	@$(BIN)/pytest -q -n 3 --dist loadfile tests/e2e tests/safety tests/packaging tests/integration
+	@$(BIN)/pytest -q -n 3 --dist loadfile --durations=40 --durations-min=15 tests/e2e tests/safety tests/packaging tests/integration
 
 test-faults: setup ## every single fault on real containers (a quarter of an hour)
 	@$(BIN)/pytest -q -n 4 --dist loadfile -m twins tests/integration/faults
@@ -37,6 +37,9 @@ bench-ledger: setup ## a ledger of a million keys: time, disk, memory; writes it
 
 bench-observer: setup ## what watching ten containers costs; writes its table in benchmarks/README.md (6 minutes)
 	@$(BIN)/python benchmarks/observer.py
+
+bench-faults: setup ## every fault on real containers, as asked and as measured; writes its table in benchmarks/README.md (25 minutes)
+	@$(BIN)/python benchmarks/faults.py
 
 bench-proxy: setup ## the proxy of the faults beside others; writes its table in benchmarks/README.md (2 minutes)
 	@$(BIN)/python benchmarks/proxy.py

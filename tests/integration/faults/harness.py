@@ -1,7 +1,11 @@
 """A fault's whole life on a real system, for the tests of each fault."""
 
+import json
+import os
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from shakedown.faults import FaultContext, build_fault, run_fault
@@ -9,6 +13,8 @@ from shakedown.faults.agents import Agents
 from shakedown.plan.faults import FaultModel
 from shakedown.records.experiment import Injection
 from shakedown.services import System
+
+NOTES = os.environ.get("SHAKEDOWN_TEST_FAULT_NOTES", "")  # a file for `make bench-faults`; read before tests clear it
 
 
 def context_of(system: System) -> FaultContext:
@@ -36,5 +42,8 @@ def inject(
         thread.join(10)
     fault.close()
     context.agents.close()
+    if NOTES:
+        with Path(NOTES).open("a", encoding="utf-8") as notes:
+            notes.write(json.dumps(asdict(record)) + "\n")
     assert [intent for intent in system.journal.open_intents() if intent.kind in ("fault", "agent")] == []
     return record, found
