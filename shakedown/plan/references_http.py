@@ -100,6 +100,8 @@ class _Checker:
                 yield self.problem(here, str(error))
         if request.degraded is not None:
             yield from self.marker((*path, "degraded"), request.degraded)
+        if request.refused is not None:
+            yield from self.refusal((*path, "refused"), request)
         for name, text in request.extract.items():
             here = (*path, "extract", name)
             if name in LOAD_NAMES | {"body"}:
@@ -126,6 +128,18 @@ class _Checker:
             compile_checks([text], self._base)
         except ValueError as error:
             yield self.problem(path, str(error), "write for example `json.degraded == true` or `header.warning exists`")
+
+    def refusal(self, path: Path, request: Request) -> Iterator[PlanProblem]:
+        text = request.refused or ""
+        if request.ledger is None:
+            yield self.problem(path, "`refused` says what a ledger is to believe, and no ledger notes this request")
+        if not is_constant(text):
+            yield self.problem(path, f"the check that tells a refusal is no template: {text!r}")
+            return
+        try:
+            compile_checks([text], self._base)
+        except ValueError as error:
+            yield self.problem(path, str(error), 'write for example `status == 503` or `json.error == "full"`')
 
     def texts(
         self, path: Path, texts: Iterable[str], names: frozenset[str], *, only_early: bool = False

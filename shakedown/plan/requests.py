@@ -163,6 +163,9 @@ class Request(PlanModel):
     timeout: Annotated[Timeouts, BeforeValidator(_as_timeouts)] = Timeouts()
     checks: list[str] = []  # see plan.checks; with none, any status below 400 is a success
     degraded: str | None = None  # a check that holds of good answers that are less than the whole: counted apart
+    refused: str | None = (
+        None  # of a write in a ledger: a check that holds of failed answers after which nothing was kept
+    )
     extract: dict[Name, str] = {}  # name -> source: what later requests of the sequence can use; see plan.extracts
     ledger: Name | None = None
     key: str | None = None  # the ledger key: a template, default: the "id" of the JSON body

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from shakedown.verdict import Verdict
+
 __all__ = ["Acknowledgement", "LedgerEntry", "LedgerFault", "LedgerNote", "LedgerResult"]
 
 
@@ -85,6 +87,7 @@ class LedgerResult:
     removed: int = 0  # keys that were taken away, and the removal acknowledged
     rounds: int = 1  # how often it was read until it was as it should be, or the time was up
     file: str = ""  # where all faults stand, in the run's folder
+    verdict: Verdict | None = None  # by the plan's limits; kinds of which a threshold speaks are judged by that
 
     def count(self, kind: str) -> int:
         """How many keys are so, by the kind's name."""

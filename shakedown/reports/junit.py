@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 from shakedown.plan.ledgers import LEDGER_KINDS
 from shakedown.records.judgement import Severity
+from shakedown.records.ledger import LedgerResult
 from shakedown.records.suites import SuiteResult, TestStatus
 from shakedown.reports.amounts import amount
 from shakedown.reports.model import Report
@@ -115,8 +116,7 @@ def _cases(report: Report, stage: StageInfo) -> Iterator[_Case]:
                         f"{record.fault} on {', '.join(record.targets)}", max(took, 0.0) if record.applied_at else 0.0)  # fmt: skip
     if stage.name == "recovery":
         for ledger in report.ledgers:
-            bad = sum(ledger.count(kind) for kind in LEDGER_KINDS if kind != "unwanted")
-            verdict = Verdict.FAILED if bad else Verdict.INCONCLUSIVE if ledger.problem else Verdict.PASSED
+            verdict = ledger.verdict or _unjudged(ledger)
             others = [f", {ledger.count(kind)} {kind}" for kind in LEDGER_KINDS[2:] if ledger.count(kind)]
             seen = f"{ledger.lost} lost, {ledger.duplicated} duplicated{''.join(others)} of {ledger.acknowledged} acknowledged"
             yield _Case("ledgers", ledger.ledger, verdict, ledger.problem or seen, seen, ledger.end - ledger.start)
@@ -145,6 +145,13 @@ def _tests(suite: SuiteResult) -> Iterator[_Case]:
         else:
             verdict = Verdict.PASSED if test.status is TestStatus.PASSED else Verdict.FAILED
         yield _Case(group, test.test, verdict, test.message, test.traceback, test.duration)
+
+
+def _unjudged(ledger: LedgerResult) -> Verdict:
+    """Of a ledger whose verdict an older release did not store: by the limits that it had unless the plan gave others."""
+    if any(ledger.count(kind) for kind in LEDGER_KINDS if kind != "unwanted"):
+        return Verdict.FAILED
+    return Verdict.INCONCLUSIVE if ledger.problem else Verdict.PASSED
 
 
 def _of(stage: StageInfo) -> Verdict:

@@ -47,7 +47,10 @@ def merged_loads(loads: Sequence[LoadResult]) -> dict[str, LoadResult]:
         if known is None:
             merged[load.load] = _copy(load)
             continue
-        merge_parts(known, LoadDelta(load.load, 0, load.counts, load.buckets, load.pulses, load.start_lag, load.errors))
+        part = LoadDelta(
+            load.load, 0, load.counts, load.buckets, load.pulses, load.start_lag, load.errors, load.degraded, load.dues
+        )
+        merge_parts(known, part)
         known.start = min(known.start, load.start)
         known.end = max(known.end, load.end)
         known.rate_held &= load.rate_held

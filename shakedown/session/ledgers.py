@@ -14,7 +14,7 @@ from shakedown.session.causes import name_losses
 from shakedown.session.live import Session
 from shakedown.verdict import Verdict
 
-__all__ = ["judge_ledger", "note_before", "read_ledger"]
+__all__ = ["judge_ledger", "note_before", "read_ledger", "verdict_of"]
 
 
 def _places(session: Session, name: str) -> Mapping[str, Address | None]:
@@ -45,6 +45,7 @@ def read_ledger(session: Session, name: str) -> LedgerResult:
         name, ledger, session.run_dir / "ledgers" / name, _places(session, name), session.clock, session.stop,
         moment=moment_among(records), redact=session.loaded.redactor.redact,
     )  # fmt: skip
+    result.verdict = verdict_of(session, result)
     session.store.add_ledger(session.run_id, result)
     session.check_stop()
     wrong = ", ".join(f"{result.count(kind)} {kind}" for kind in LEDGER_KINDS if result.count(kind)) or "none wrong"
@@ -52,11 +53,8 @@ def read_ledger(session: Session, name: str) -> LedgerResult:
     return result
 
 
-def judge_ledger(session: Session, result: LedgerResult) -> tuple[Verdict, str]:
-    """A ledger's verdict: what is lost is lost, even if other keys could not be read.
-
-    A kind of which a threshold of the stage speaks is judged by that alone.
-    """
+def _beyond(session: Session, result: LedgerResult) -> list[str]:
+    """The kinds of which there are more than the plan allows; one of which a threshold speaks is judged by that alone."""
     ledger = session.loaded.plan.ledgers[result.ledger]
     stage = session.loaded.plan.stages.recovery
     expressions = [parse_threshold(text).expression for text in (stage.thresholds if stage is not None else ())]
@@ -68,8 +66,19 @@ def judge_ledger(session: Session, result: LedgerResult) -> tuple[Verdict, str]:
         if comparison.subject == LEDGER and comparison.request == result.ledger
     }
     limits = {kind: ledger.limit(kind) for kind in LEDGER_KINDS if kind not in spoken}
-    beyond = [kind for kind, limit in limits.items() if limit is not None and result.count(kind) > limit]
-    if beyond:
+    return [kind for kind, limit in limits.items() if limit is not None and result.count(kind) > limit]
+
+
+def verdict_of(session: Session, result: LedgerResult) -> Verdict:
+    """What a ledger comes to: what is lost is lost, even if other keys could not be read."""
+    if _beyond(session, result):
+        return Verdict.FAILED
+    return Verdict.INCONCLUSIVE if result.problem else Verdict.PASSED
+
+
+def judge_ledger(session: Session, result: LedgerResult) -> tuple[Verdict, str]:
+    """A ledger's verdict with its reason; what is to be told of it becomes findings."""
+    if beyond := _beyond(session, result):
         records = [info.record for info in session.results.experiments(session.run_id)]
         findings = name_losses(session, result, ledger_says(result, records, beyond))
         for finding in findings:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from flows import pipeline
-from shakedown.session.judging import run_verdict
+from shakedown.records.histogram import Histogram
+from shakedown.records.load import DuePulse, GeneratorHealth, LoadCounts, LoadResult
+from shakedown.session.judging import merged_loads, run_verdict
 from shakedown.session.live import STAGES, StageOutcome
 from shakedown.verdict import Verdict
 
@@ -62,3 +64,21 @@ def test_a_stage_whose_flow_crashes_does_not_pass(monkeypatch: pytest.MonkeyPatc
     assert "Crashed: KeyError" in found[crashed].reason
     assert found["stress"].verdict is (Verdict.SKIPPED if crashed == "baseline" else Verdict.ERROR)
     assert run_verdict(made, [])[0] is Verdict.ERROR
+
+
+def test_repetitions_of_a_load_are_one_with_their_degraded_answers():
+    """What thresholds judge has every part of every repetition."""
+
+    def load(repetition: int) -> LoadResult:
+        counts = LoadCounts(scheduled=10, started=10, ok=10)
+        times = Histogram()
+        times.record(0.05)
+        return LoadResult(
+            "users", "users", "endurance", repetition, float(repetition), repetition + 1.0, "constant-vus", None, counts,
+            {}, {}, {}, [], GeneratorHealth(), degraded={("read", repetition): times}, dues={repetition: DuePulse(10)},
+        )  # fmt: skip
+
+    merged = merged_loads([load(1), load(2)])["users"]
+    assert {place: times.count for place, times in merged.degraded.items()} == {("read", 1): 1, ("read", 2): 1}
+    assert set(merged.dues) == {1, 2}
+    assert merged.counts.ok == 20

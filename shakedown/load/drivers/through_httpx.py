@@ -132,7 +132,8 @@ class HttpxVu(AsyncVu):
         if wrong is not None:
             kind = "status" if wrong.removeprefix("not ").lstrip().startswith("status") else "check"
             text = f"HTTP {answer.status}: `{wrong}` does not hold"
-            raise _failed(kind, self.driver.http.example(kind, request.name, text, answer, names))
+            example = self.driver.http.example(kind, request.name, text, answer, names)
+            raise _failed(kind, example, answer.status, refusal=request.refuses(answer))
         if (lacking := request.take(answer, names, self._jar)) is not None:
             text = f"HTTP {answer.status}: {lacking}"
             raise _failed("extract", self.driver.http.example("extract", request.name, text, answer, names))
@@ -227,8 +228,8 @@ async def _read(response: httpx.Response, *, keep: bool) -> HttpAnswer:
     )
 
 
-def _failed(kind: str, text: str) -> Failure:
-    refused = acknowledgement(Outcome.FAILED, kind) is Acknowledgement.REFUSED
+def _failed(kind: str, text: str, status: int | None = None, *, refusal: bool = False) -> Failure:
+    refused = acknowledgement(Outcome.FAILED, kind, status, refusal=refusal) is Acknowledgement.REFUSED
     return Failure(kind, text, answered=kind in ANSWERED, undone=refused)
 
 

@@ -31,10 +31,23 @@ def fault_of(error: OSError, *, tls: bool) -> TransportFault:
     return TransportFault(kind, str(error) or type(error).__name__)
 
 
-def acknowledgement(outcome: Outcome, kind: str) -> Acknowledgement:
-    """What the client may rely on: only an answer is an answer."""
+def acknowledgement(
+    outcome: Outcome, kind: str, status: int | None = None, *, refusal: bool = False
+) -> Acknowledgement:
+    """What the client may rely on: only an answer is an answer, and only some say that nothing was kept.
+
+    An error of the server (5xx), or a redirect that was not followed, says nothing of what had been stored by then: what
+    stands before the service may answer for it, and it may fail after the write.
+
+    Args:
+        status: of the answer, if there was one.
+        refusal: the plan says that such an answer keeps nothing, whatever its status.
+    """
     if outcome is Outcome.OK or kind == "extract":  # all checks held: the service has said that it has it
         return Acknowledgement.ACKNOWLEDGED
-    if outcome is Outcome.FAILED and kind in ("status", "check", "refused", "dns"):
+    if outcome is not Outcome.FAILED:
+        return Acknowledgement.UNKNOWN
+    if refusal or kind in ("refused", "dns"):
         return Acknowledgement.REFUSED
-    return Acknowledgement.UNKNOWN
+    plain = status is not None and (200 <= status < 300 or 400 <= status < 500)
+    return Acknowledgement.REFUSED if plain and kind in ("status", "check") else Acknowledgement.UNKNOWN

@@ -80,8 +80,9 @@ class PreparedRequest:
         self._of_head_alone = self.checks.of_head_alone
         self._extract: list[tuple[str, Source]] = [(name, parse_source(text)) for name, text in request.extract.items()]
         self.marker: Check | None = parse_check(request.degraded, base) if request.degraded else None
-        self.keeps_body = self.checks.needs_body or any(source.needs_body for _, source in self._extract)
-        self.keeps_body = self.keeps_body or (self.marker is not None and self.marker.needs_body)
+        self._refusal: Check | None = parse_check(request.refused, base) if request.refused else None
+        told = [part for part in (self.marker, self._refusal, *(source for _, source in self._extract)) if part]
+        self.keeps_body = self.checks.needs_body or any(part.needs_body for part in told)
         self.plain = not (
             self._extract or self.marker or self.checks.templated or http.redirects.max or http.cookie_life
             or http.connection == "per-request" or (http.compression and self.keeps_body)
@@ -178,6 +179,10 @@ class PreparedRequest:
         if self not in head.judged:
             head.judged[self] = self.checks.failed(answer)
         return head.judged[self]
+
+    def refuses(self, answer: HttpAnswer | None) -> bool:
+        """Whether the plan says that a failed answer like this one keeps nothing."""
+        return self._refusal is not None and answer is not None and self._refusal.holds(answer)
 
     def take(self, answer: HttpAnswer, names: Names, jar: Jar | None) -> str | None:
         """Put what is extracted among the names; the text of the first source that gives nothing, None when all do."""

@@ -337,7 +337,10 @@ class HttpVu:
                 recorder.error(kind, request.name, self._engine.at(now), example)
         if self._note is not None:
             ledger = self._engine.ledgers[request.ledger or ""]
-            ledger.ended(self._noted, self._engine.at(now), acknowledgement(outcome, kind))
+            known = acknowledgement(
+                outcome, kind, answer.status if answer is not None else None, refusal=request.refuses(answer)
+            )
+            ledger.ended(self._noted, self._engine.at(now), known)
         if outcome is not Outcome.OK:
             self._finish(outcome)
         elif request.pause is not None:

@@ -179,7 +179,7 @@ def passed(store: Store, run: str) -> None:
         Comparison("api", "memory", "B", 5.05e7, 5.05e7, 0.25, Verdict.PASSED, 5, "a growth below 16 MB does not count"),
         Comparison("send", "error_rate", "%", 0.0, 0.0, 0.01, Verdict.PASSED, 300, "in absolute terms"),
     ])  # fmt: skip
-    store.add_ledger(run, LedgerResult("messages", 1900, 300, 5, 1905, 0, 3, 0, 0))
+    store.add_ledger(run, LedgerResult("messages", 1900, 300, 5, 1905, 0, 3, 0, 0, verdict=Verdict.PASSED))
     store.end_run(run, status="finished", verdict=Verdict.PASSED, reason="every stage held what the plan asks of it",
                   exit_code=0, at=39.5)  # fmt: skip
 
@@ -234,7 +234,8 @@ def failed(store: Store, run: str) -> None:
     why_recovery = f"send.p95: 19.5 ms before, 95 ms after; {title}; {back}; {title}; something that nobody knows"
     stage(store, run, "recovery", 4, 32.0, 38.0, Verdict.FAILED, why_recovery)
     faults = [LedgerFault(f"key-{number}" if number else NASTY, "lost", 20.5 + number, NASTY) for number in range(12)]
-    store.add_ledger(run, LedgerResult("messages", 1900, 300, 5, 1905, 0, 3, 12, 0, faults))
+    lost = LedgerResult("messages", 1900, 300, 5, 1905, 0, 3, 12, 0, faults, verdict=Verdict.FAILED)
+    store.add_ledger(run, lost)
     whole = f"stress: {why_stress}; faults: {why_faults}; recovery: {why_recovery}; left behind: a network"
     store.end_run(run, status="finished", verdict=Verdict.FAILED, reason=whole, exit_code=1, at=39.5)
 
@@ -265,7 +266,10 @@ def inconclusive(store: Store, run: str) -> None:
     store.put_experiment(run, 1, refused, None, Verdict.INCONCLUSIVE, "not injected: no netem")
     title = "ledger `messages` could not be judged: 40 keys could not be read"
     store.add_findings(run, "recovery", [Finding(Severity.DOUBT, title, subject="messages")])
-    store.add_ledger(run, LedgerResult("messages", 100, 0, 0, 60, 40, 0, 0, 0, problem="40 keys could not be read"))
+    half = LedgerResult(
+        "messages", 100, 0, 0, 60, 40, 0, 0, 0, problem="40 keys could not be read", verdict=Verdict.INCONCLUSIVE
+    )
+    store.add_ledger(run, half)
     stage(store, run, "recovery", 4, 32.0, 38.0, Verdict.INCONCLUSIVE, title)
     whole = f"stress: {why}; faults: {why_faults}; recovery: {title}"
     store.end_run(run, status="finished", verdict=Verdict.INCONCLUSIVE, reason=whole, exit_code=3, at=39.5)

@@ -67,6 +67,17 @@ def test_health_and_alerts_have_their_delays():
     assert fired == ["2 s", "never", "it never gave an answer", "before it"]
 
 
+def test_the_health_of_services_that_noticed_nothing_is_one_line():
+    """Rows for whom clients talk to, what was disturbed, and who said unhealthy; nothing at all where nobody suffered."""
+    quiet = HealthTruth("chat", 0.0, 5.0, 0.0, 3.0)
+    health = (HealthTruth("shop", 0.0, 5.0, 0.0, 3.0), HealthTruth("api", 0.0, 5.0, 0.0, 3.0),
+              HealthTruth("db", 0.0, 5.0, 2.0, 1.0), quiet, HealthTruth("mail|x", 0.0, 5.0, 0.0, 3.0))  # fmt: skip
+    lines = shown(health=health)
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:] == ["shop", "api", "db"]
+    assert "Healthy all the while, by their own word: chat, mail\\|x." in lines
+    assert shown(health=(HealthTruth("shop", 0.0, 0.0, 0.0, 8.0), HealthTruth("api", 0.0, 0.0, 0.0, 8.0))) == []
+
+
 def test_a_run_of_an_earlier_version_shows_nothing_of_it():
     """What was not measured then is left out, without a trace."""
     assert shown() == []
