@@ -3,7 +3,8 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from shakedown.reports import write_report
+from shakedown.errors import ShakedownError
+from shakedown.reports import own_report, write_report
 from shakedown.session import current
 from shakedown.session.history import note_artifacts
 from tasks.artifacts import publish_report
@@ -16,6 +17,11 @@ def render_report(run_id: str) -> str:
     """Render the report from the database, and keep it as artifacts; the report's path."""
     session = current(run_id)
     path = write_report(session.results, run_id, session.report_dir())
+    for name in session.loaded.plan.report.templates:
+        try:
+            own_report(session.results, run_id, session.loaded.base / name, path.parent)
+        except ShakedownError as error:  # every report there is stands without it
+            session.say("warning", "", str(error))
     note_artifacts(session, path.parent)
     publish_report(session, path)
     return str(path)

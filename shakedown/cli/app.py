@@ -67,6 +67,10 @@ def run(
         Path | None,
         typer.Option("--summary", help="Also write summary.md, for the summary of a CI step, to this file."),
     ] = None,
+    template: Annotated[
+        list[Path] | None,
+        typer.Option(help="Also render this Jinja template into the report's folder. May be repeated."),
+    ] = None,
     build: Annotated[str, typer.Option(help="A name for what is tested, such as a version; `compare` takes it.")] = "",
     confirm: Annotated[
         bool, typer.Option("--confirm", help="While a figure is suspect, run again: three runs at most.")
@@ -95,6 +99,7 @@ def run(
         verbose=verbose,
         build=build,
         copies=copies,
+        templates=template or [],
     )
 
 
@@ -127,11 +132,15 @@ def report(
     terminal: Annotated[
         bool, typer.Option("--terminal", help="Print the report itself, for reading; writes files only with --out.")
     ] = False,
+    template: Annotated[
+        Path | None,
+        typer.Option(help="Print what this Jinja template makes of the run; with --out, write it into that folder."),
+    ] = None,
 ) -> None:
     """Render a run's report again, from the database, and print where it is. Ends with 0 whatever the run's verdict."""
     from shakedown.cli.show import render
 
-    render(run, root, out, as_json=json, in_terminal=terminal)
+    render(run, root, out, as_json=json, in_terminal=terminal, template=template)
 
 
 @app.command()

@@ -5,7 +5,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.live import Live
@@ -69,24 +69,28 @@ class _Teller:
 
 def run_plan(
     plan: Path, profile: str | None, overrides: list[str], root: Path, seed: int | None, *, allow_inconclusive: bool,
-    verbose: bool, build: str = "", copies: Mapping[str, Path],
+    verbose: bool, build: str = "", copies: Mapping[str, Path], templates: Sequence[Path] = (),
 ) -> None:  # fmt: skip
     """Run a plan; ends the process with its exit code.
 
     Args:
         copies: files of the report by name, and where they are to be as well.
+        templates: users' own, rendered into the report's folder.
 
     Raises:
         ReportError: a copy cannot be written.
-        UsageError: a copy's folder is not there.
+        UsageError: a copy's folder is not there, or a template is wrong.
     """
     from shakedown.plan import load_plan, planned_durations
+    from shakedown.reports import check_template
 
     for path in copies.values():
         if not path.absolute().parent.is_dir():
             raise UsageError(f"{path}: there is no folder {path.parent}", hint="make it before the run")
 
     loaded = load_plan(plan, profile=profile, overrides=overrides, environ=os.environ)
+    for template in [*templates, *(loaded.base / name for name in loaded.plan.report.templates)]:
+        check_template(template)  # a mistake is told now, not after the run
     planned = sum(planned_durations(loaded.plan).values())
     err.print(
         f"{escape(loaded.plan.name)}: about {planned:.0f} s of planned load, holds and pauses; suites and recoveries come on top"
@@ -116,6 +120,7 @@ def run_plan(
     code = int(summary.exit_code)  # type: ignore[attr-defined]
     if allow_inconclusive and code == ExitCode.INCONCLUSIVE:
         code = int(ExitCode.PASSED)
+    code = _render_own(summary.run_id, summary.report, root, templates) or code  # type: ignore[attr-defined]
     sys.stdout.flush()
     sys.exit(code)
 
@@ -179,6 +184,25 @@ def _copy(report: str | None, copies: Mapping[str, Path]) -> None:
             raise ReportError(
                 f"{path} cannot be written: {error.strerror or error}", hint=f"it is in {Path(report).parent}"
             ) from error
+
+
+def _render_own(run: str | None, report: str | None, root: Path, templates: Sequence[Path]) -> int:
+    """Render users' own templates; what goes wrong is told and gives an exit code, which is 0 otherwise."""
+    if run is None or report is None:
+        return 0
+    from shakedown.cli.opened import open_results
+    from shakedown.reports import own_report
+
+    code = 0
+    for template in templates:
+        try:
+            _, results = open_results(root)
+            path = own_report(results, run, template, Path(report).parent)
+            out.print(f"report: {escape(_short(str(path)))}")
+        except ShakedownError as error:
+            err.print(f"[bold red]error:[/] {escape(str(error))}")
+            code = int(error.exit_code)
+    return code
 
 
 def _short(path: str) -> str:

@@ -27,6 +27,11 @@ HOW_TO_RUN = "`shakedown run PLAN` makes one"
 def validate_plan(plan: Path, profile: str | None, overrides: list[str]) -> None:
     """Check a plan and say what it would do."""
     loaded = load_plan(plan, profile=profile, overrides=overrides, environ=os.environ)
+    if loaded.plan.report.templates:
+        from shakedown.reports import check_template
+
+        for name in loaded.plan.report.templates:
+            check_template(loaded.base / name)
     planned = planned_durations(loaded.plan)
     out.print(f"{escape(str(plan))}: no errors")
     parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in planned.items())
@@ -87,20 +92,33 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"
 
 
-def render(run: str, root: Path, folder: Path | None, *, as_json: bool, in_terminal: bool) -> None:
-    """Render a run's report again, or print its summary, or the report itself.
+def render(
+    run: str, root: Path, folder: Path | None, *, as_json: bool, in_terminal: bool, template: Path | None = None
+) -> None:
+    """Render a run's report again, or print its summary, or the report itself, or what a template makes of it.
 
     Raises:
         ReportError: it cannot be written.
         StoreError: the results cannot be read.
-        UsageError: there is no such run, or it is to be printed in two ways.
+        UsageError: there is no such run, the template is wrong, or it is to be printed in two ways.
     """
-    from shakedown.reports import markdown_text, summary_text, write_report
+    from shakedown.reports import check_template, markdown_text, own_report, own_text, summary_text, write_report
 
-    if as_json and in_terminal:
-        raise UsageError("--json and --terminal both say what is printed", hint="take one of them")
+    ways = [
+        name for name, wanted in (("--json", as_json), ("--terminal", in_terminal), ("--template", template)) if wanted
+    ]
+    if len(ways) > 1:
+        raise UsageError(f"{' and '.join(ways)} each say what is printed", hint="take one of them")
+    if template is not None:
+        check_template(template)
 
     results, info = find_run(run, root)
+    if template is not None:
+        if folder is None:
+            sys.stdout.write(own_text(results, info.id, template))
+        else:
+            out.print(escape(str(own_report(results, info.id, template, folder))))
+        return
     printed = as_json or in_terminal
     if folder is not None or not printed:
         path = write_report(results, info.id, folder or root / "runs" / info.id / "report")

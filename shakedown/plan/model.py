@@ -20,6 +20,7 @@ from shakedown.plan.experiments import EachDependency, Experiment, FaultsToleran
 from shakedown.plan.freed import FreedOrName
 from shakedown.plan.ledgers import Invariant, Ledger
 from shakedown.plan.regression import Regression
+from shakedown.plan.report import ReportWishes
 from shakedown.plan.scenarios import Scenario
 from shakedown.plan.services import Service
 from shakedown.plan.suites import Suite
@@ -344,6 +345,7 @@ class Plan(PlanModel):
     ] = {}
     sample_every: Duration = Field(default=1.0, ge=0.2, le=60)  # resources of services and of the host
     regression: Regression = Field(default_factory=Regression)  # how a run is compared with those before it
+    report: ReportWishes = Field(default_factory=ReportWishes)
     stages: Stages
 
     @functools.cached_property

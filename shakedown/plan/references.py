@@ -70,6 +70,9 @@ class _Checker:
             yield from self.alert(("alerts", name), alert)
         for where, message, hint in regression_problems(self.plan):
             yield self.problem(where, message, hint)
+        for index, name in enumerate(self.plan.report.templates):
+            if not _exists(self.base / name, file=True):
+                yield self.missing_file(("report", "templates", index), name)
         yield from self.stages()
 
     def suite(self, path: Path, suite: Suite) -> Iterator[PlanProblem]:
@@ -133,8 +136,8 @@ class _Checker:
             for index, series in enumerate(service.metrics.series):
                 if series in SERIES_UNITS:  # two series of one name would be judged as one
                     where = (*path, "metrics", "series", index)
-                    hint = "a probe can read the endpoint's value under another name"
-                    yield self.problem(where, f"`{name}.{series}` is sampled of every service already", hint)
+                    words = f"`{name}.{series}` is sampled of every service already"
+                    yield self.problem(where, words, "a probe can read the endpoint's value under another name")
         for series, probe in service.probes.items():
             yield from self.probe((*path, "probes", series), name, service, series, probe)
         if isinstance(service, DockerService):

@@ -10,6 +10,8 @@ text      untrusted text, escaped
 markdown  report.md, by Jinja templates
 brief     what summary.md has beyond report.md: a timeline in Mermaid, sparklines
 html      report.html, from that Markdown and the series
+context   what users' own templates are given
+own       reports by users' own templates, in a sandbox
 series    what the charts draw
 axis      the time axis of every chart: stages, fault windows, recovery points
 charts    SVG charts over it
@@ -23,8 +25,20 @@ whole     files that are there whole or not at all
 from shakedown.reports.amounts import amount
 from shakedown.reports.markdown import markdown_text
 from shakedown.reports.model import reading
+from shakedown.reports.own import check_template, own_report, own_text
 from shakedown.reports.reasons import tidy
 from shakedown.reports.summary import summary_schema, summary_text
 from shakedown.reports.writer import write_report
 
-__all__ = ["amount", "markdown_text", "reading", "summary_schema", "summary_text", "tidy", "write_report"]
+__all__ = [
+    "amount",
+    "check_template",
+    "markdown_text",
+    "own_report",
+    "own_text",
+    "reading",
+    "summary_schema",
+    "summary_text",
+    "tidy",
+    "write_report",
+]

@@ -23,7 +23,7 @@ from markupsafe import Markup
 from shakedown.reports.model import Report
 from shakedown.reports.series import Lines, load_series, memory_series
 
-__all__ = ["render_html"]
+__all__ = ["as_image", "render_html"]
 
 POINTS = 2000  # of one line: a screen shows no more
 GAP = {"load": 1.6, "memory": 2.5}  # seconds without a point that break a line
@@ -102,7 +102,16 @@ def _embed(image: Token, images: Mapping[str, Path]) -> None:
     source = str(image.attrGet("src"))
     if source in images:
         image.attrSet("data-chart", images[source].stem)
-        image.attrSet("src", f"data:image/svg+xml;base64,{base64.b64encode(images[source].read_bytes()).decode()}")
+        image.attrSet("src", as_image(images[source]))
+
+
+def as_image(path: Path) -> str:
+    """An SVG file as an address that needs no file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _data(report: Report) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from shakedown.records.observation import Event, ProbeResult, Sample
 from shakedown.records.recovery import Comparison
 from shakedown.records.suites import SuiteResult
 from shakedown.results import Results, RunInfo, StageInfo
-from shakedown.results.queries import ExperimentInfo
+from shakedown.results.queries import ExperimentInfo, RegressionInfo
 
 if TYPE_CHECKING:
     from shakedown.analysis.flakes import TestRecord
@@ -27,7 +27,13 @@ _DAMAGED = "the database was damaged, or written by another version; move it awa
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run, as a reader sees it."""
+    """One run, as a reader sees it.
+
+    Attributes:
+        tests: of the endurance stage, over all its repetitions.
+        failed_tests: stage and test of all that failed at least once, in the order of the stages.
+        regressions: what the comparison with earlier runs said when the run ended; empty when there was none.
+    """
 
     run: RunInfo
     stages: list[StageInfo]
@@ -37,9 +43,11 @@ class Report:
     loads: list[LoadResult]
     suites: list[SuiteResult]
     tests: "list[TestRecord]"
+    failed_tests: "list[tuple[str, TestRecord]]"
     experiments: list[ExperimentInfo]
     ledgers: list[LedgerResult]
     comparisons: list[Comparison]
+    regressions: list[RegressionInfo]
     cycles: list[tuple[int, Sample]]
     samples: list[Sample]
     probes: list[ProbeResult]
@@ -98,6 +106,7 @@ def _collect(results: Results, run: str) -> Report:
 
     info = results.run(run)
     suites = results.suites(info.id)
+    merged = {stage: merge_tests([suite for suite in suites if suite.stage == stage]) for stage in _stages_of(suites)}
     return Report(
         run=info,
         stages=results.stages(info.id),
@@ -106,12 +115,18 @@ def _collect(results: Results, run: str) -> Report:
         findings=results.findings(info.id),
         loads=results.loads(info.id),
         suites=suites,
-        tests=merge_tests([suite for suite in suites if suite.stage == "endurance"]),
+        tests=merged.get("endurance", []),
+        failed_tests=[(stage, test) for stage, tests in merged.items() for test in tests if test.failures],
         experiments=results.experiments(info.id),
         ledgers=results.ledgers(info.id),
         comparisons=results.comparisons(info.id),
+        regressions=results.regressions(info.id),
         cycles=results.cycles(info.id),
         samples=results.samples(info.id),
         probes=results.probes(info.id),
         events=results.events(info.id),
     )
+
+
+def _stages_of(suites: list[SuiteResult]) -> list[str]:
+    return list(dict.fromkeys(suite.stage for suite in suites))
