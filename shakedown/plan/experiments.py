@@ -7,6 +7,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from shakedown.plan.base import PlanModel
 from shakedown.plan.behaviour import BehaviourExpect
+from shakedown.plan.covers import Covers
 from shakedown.plan.faults import FaultModel, FaultPlan
 from shakedown.plan.profiles import NEMESIS_RANGE
 from shakedown.plan.values import Duration, Name, Share
@@ -113,7 +114,7 @@ class Experiment(PlanModel):
     recover_within: Duration = Field(gt=0)
     expect: Expect = Expect()
     abort_if: list[str] = []  # `host.memory > 90%`: revert at once
-    covers: list[str] = []
+    covers: Covers = []
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -193,7 +194,7 @@ class EachDependency(PlanModel):
     recover_within: Duration = Field(gt=0)
     expect: Expect = Expect()
     abort_if: list[str] = []
-    covers: list[str] = []
+    covers: Covers = []
 
     @model_validator(mode="after")
     def _no_target(self) -> Self:

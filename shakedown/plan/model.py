@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from shakedown.plan.alerts import Alert
 from shakedown.plan.base import PlanModel
 from shakedown.plan.behaviour import BehaviourStage
+from shakedown.plan.covers import Covers
 from shakedown.plan.experiments import EachDependency, Experiment, FaultsTolerance, WorseLimits
 from shakedown.plan.freed import FreedOrName
 from shakedown.plan.ledgers import Invariant, Ledger
@@ -117,6 +118,7 @@ class UseScenario(PlanModel):
     steps: Steps | None = None
     capacity: Capacity | None = None
     shards: Shards | None = None
+    covers: Covers = []
 
     @property
     def in_levels(self) -> bool:
@@ -150,6 +152,7 @@ class UseSuite(PlanModel):
     )
     max_failures: int | None = Field(default=None, gt=0)
     label: Name | None = None
+    covers: Covers = []
 
 
 def _use_kind(value: object) -> str:
@@ -175,6 +178,7 @@ class StageModel(PlanModel):
     """What every stage has."""
 
     thresholds: list[str] = []
+    covers: Covers = []
 
     @property
     def loads(self) -> list[UseScenario]:

@@ -9,6 +9,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from shakedown.records.judgement import Severity
 from shakedown.reports import amounts, brief, tables, text
 from shakedown.reports.behaviour import happened
+from shakedown.reports.covers import covered_rows
 from shakedown.reports.model import Report, collect
 from shakedown.reports.reasons import run_reasons, stage_reasons, tidy
 from shakedown.reports.untested import untested
@@ -36,7 +37,7 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
         watched=watched_lines(report), observer=observer_cost(report),
         blind=[event for event in report.events if event.kind == "sampler.failed"][:BRIEF],
         loads=tables.load_lines(report), suites=tables.suite_lines(report), cycles=tables.cycle_table(report),
-        untested=untested(report), happened=happened(report.experiments), error_windows=lambda error: tables.error_windows(report, error),
+        untested=untested(report), covered=covered_rows(report), happened=happened(report.experiments), error_windows=lambda error: tables.error_windows(report, error),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from shakedown.plan.ledgers import LEDGER_KINDS
 from shakedown.records.judgement import Severity
+from shakedown.reports.covers import covered_rows
 from shakedown.reports.model import Report, collect
 from shakedown.reports.reasons import run_reasons
 from shakedown.reports.untested import untested
@@ -83,6 +84,22 @@ class SummaryUntested(BaseModel):
     reason: str
 
 
+class SummaryEntry(BaseModel):
+    """One entry of the plan that covers a row; without a verdict when it was not judged."""
+
+    where: str
+    verdict: Verdict | None
+    reason: str
+
+
+class SummaryCovered(BaseModel):
+    """One row that the plan's `covers` name, and what the run says of it: the worst of its entries."""
+
+    row: str
+    verdict: Verdict | None
+    entries: list[SummaryEntry]
+
+
 class SummaryLedger(BaseModel):
     """One ledger."""
 
@@ -118,6 +135,7 @@ class Summary(BaseModel):
     findings: list[SummaryFinding]
     reasons: list[SummaryReason]
     untested: list[SummaryUntested]
+    covers: list[SummaryCovered]
 
 
 def summarise(report: Report) -> Summary:
@@ -176,6 +194,13 @@ def summarise(report: Report) -> Summary:
             for reason in run_reasons(report)[0]
         ],
         untested=[SummaryUntested(what=what, reason=reason) for what, reason in untested(report)],
+        covers=[
+            SummaryCovered(
+                row=row.row, verdict=row.verdict,
+                entries=[SummaryEntry(where=one.where, verdict=one.verdict, reason=one.reason) for one in row.entries],
+            )
+            for row in covered_rows(report)
+        ],
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ __all__ = ["machine_digest", "workload_digest"]
 # What only judges, or says what is tested, or explains: runs that differ in nothing else are comparable.
 _JUDGES = frozenset({
     "thresholds", "tolerance", "expect", "abort_if", "leaks", "drifts", "flaky_tests", "compare_with", "ledgers",
-    "recover_within", "required",
+    "recover_within", "required", "covers",
 })  # fmt: skip
 _SERVICE = ("limits", "depends_on", "url")  # of a service; its image, build, command and environment are what is tested
 
