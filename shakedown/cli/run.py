@@ -120,7 +120,8 @@ def run_plan(
     code = int(summary.exit_code)  # type: ignore[attr-defined]
     if allow_inconclusive and code == ExitCode.INCONCLUSIVE:
         code = int(ExitCode.PASSED)
-    code = _render_own(summary.run_id, summary.report, root, templates) or code  # type: ignore[attr-defined]
+    unwritten = _render_own(summary.run_id, summary.report, root, templates)  # type: ignore[attr-defined]
+    code = code or unwritten  # a template must not hide the run's verdict
     sys.stdout.flush()
     sys.exit(code)
 
