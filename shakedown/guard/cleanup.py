@@ -9,6 +9,7 @@ from shakedown.errors import GuardError
 from shakedown.guard.journal import Owner, append_strike, read_journal
 from shakedown.guard.labels import OWNER, RUN
 from shakedown.guard.undo import carry_out
+from shakedown.guard.undo.containers import remove
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -102,9 +103,11 @@ def remove_labelled(client: "DockerClient", report: CleanupReport, *, run: str |
 def _remove(kind: str, one: Any, report: CleanupReport) -> None:
     from docker.errors import DockerException, NotFound  # noqa: PLC0415 - see engine.find_engine
 
-    options: dict[str, bool] = {"container": {"force": True, "v": True}, "volume": {"force": True}}.get(kind, {})
     try:
-        one.remove(**options)
+        if kind == "container":
+            remove(one)
+        else:
+            one.remove(**({"force": True} if kind == "volume" else {}))
         report.done.append(f"{kind} {one.name} removed")
     except NotFound:
         pass

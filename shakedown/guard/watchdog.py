@@ -146,7 +146,7 @@ class _Dog:
         """The run is over; what it could not prove to be gone is left to us, as nobody else will come."""
         left = read_journal(self._journal).intents
         if left:
-            self._undo_all(f"the run ended with {len(left)} intents open")
+            self._undo_all(f"the run ended with {len(left)} step(s) not taken back")
         else:
             self.say("the run ended in order")
 

@@ -16,9 +16,10 @@ import psutil
 import pytest
 
 from shakedown.errors import GuardError
-from shakedown.guard import CleanupReport, Journal, Owner, carry_out, cleanup
+from shakedown.guard import CleanupReport, Journal, Owner, Watchdog, carry_out, cleanup
 from shakedown.guard.cleanup import remove_labelled
 from shakedown.guard.journal import read_journal
+from shakedown.guard.labels import RunLabels
 from shakedown.guard.undo import ContainerRemove, ContainerUnpause, ProcessKill
 
 pytestmark = pytest.mark.integration
@@ -96,6 +97,23 @@ def test_a_late_fault_is_undone_while_the_run_goes_on(engine, run_name, tmp_path
         process.kill()
         process.wait()
     assert until(lambda: not exists(engine, run_name))
+
+
+def test_what_an_orderly_end_left_open_is_taken_back(engine, run_name, tmp_path):
+    """A run that ends by itself but could not prove that a fault is gone: the watchdog takes it back, and says so."""
+    journal = Journal(tmp_path / "journal.jsonl", run=run_name, plan="p")
+    watchdog = Watchdog.start(tmp_path, run_name, heartbeat=30)
+    labels = RunLabels(run_name, "p", str(journal.owner)).of()
+    container = engine.containers.run(
+        "debian:bookworm-slim", ["sleep", "300"], name=run_name, detach=True, labels=labels
+    )
+    journal.intend("fault", "pause", ContainerUnpause(container=container.id))
+    container.pause()
+    journal.close()
+    watchdog.close()
+    assert until(lambda: not exists(engine, run_name))
+    assert until(lambda: not read_journal(tmp_path / "journal.jsonl").intents)
+    assert "the run ended with 1 step(s) not taken back" in (tmp_path / "watchdog.log").read_text()
 
 
 def test_cleanup_after_watchdog_and_run_are_killed(engine, run_name, tmp_path):

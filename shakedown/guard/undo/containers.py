@@ -1,5 +1,6 @@
 """Containers: started, thawed, removed, and their limits set back."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,9 +87,15 @@ def _bring_to(container: "Container", wanted: str, needed: str, act: Callable[[]
 
 
 def remove(container: "Container") -> str:
-    """Remove it, or wait for whoever is at it already: when this returns it is gone."""
+    """Remove it, or wait for whoever is at it already: when this returns it is gone.
+
+    A frozen one is thawed first: an old engine that is busy can wait for ever for the end of what cannot run.
+    """
     from docker.errors import APIError, NotFound  # noqa: PLC0415 - see engine.find_engine
 
+    if container.status == "paused":
+        with contextlib.suppress(APIError):  # somebody was quicker, or it is gone
+            container.unpause()
     until = time.monotonic() + REMOVAL_LIMIT
     while True:
         try:
