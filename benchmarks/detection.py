@@ -63,7 +63,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "half-commit": ("database frozen",),
     "lose-writes": ("redis killed",),
     "lost-on-shutdown": ("worker stopped",),
-    "lying-health": ("redis killed",),
+    "lying-health": ("database frozen",),
     "no-breaker": ("model fails",),
     "no-reconnect": ("redis killed",),
     "no-timeout": ("database frozen",),

@@ -89,14 +89,25 @@ def lying_health(record: ExperimentRecord, truth: HealthTruth) -> Finding | None
 
 
 def wrong_health(record: ExperimentRecord, service: str, wanted: str, share: float | None) -> Finding:
-    """A service's health was not what the plan expects while the fault held."""
+    """A service's health was not what the plan expects while the fault held.
+
+    Args:
+        share: of the looks that found it unhealthy; None when there was none.
+    """
+    cause = advice = ""
+    if wanted == "unhealthy":
+        cause = f"the health endpoint of {service} does not show the loss of {record.target}"
+        advice = f"let the health of {service} look at {record.target}"
+        if share == 0:
+            cause += ": it said all the while that all is well (lying health)"
+            advice += ", with a short time-out"
     seen = "was never looked at" if share is None else f"said unhealthy in {format_share(share)} of the looks"
     return Finding(
         Severity.FAILURE if share is not None else Severity.DOUBT,
         f"{record.name}: the health of {service} should have been {wanted} while the fault held",
-        f"the health endpoint of {service} does not show the loss of {record.target}" if wanted == "unhealthy" else "",
+        cause,
         (f"it {seen}",),
-        f"let the health of {service} look at {record.target}" if wanted == "unhealthy" else "",
+        advice,
         record.name,
     )
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shakedown.analysis.compare import compare_loads, compare_memory, drifting_figure
-from shakedown.analysis.diagnosis import ledger_findings, lying_health
+from shakedown.analysis.diagnosis import ledger_findings, lying_health, wrong_health
 from shakedown.analysis.disturbance import disturbed, foreign_cpu
 from shakedown.analysis.evidence import Evidence
 from shakedown.analysis.flakes import merge_tests, upper_bound
@@ -14,6 +14,7 @@ from shakedown.analysis.thresholds import judge
 from shakedown.plan.experiments import FaultsTolerance
 from shakedown.plan.thresholds import parse_threshold
 from shakedown.records.experiment import ExperimentRecord, Injection
+from shakedown.records.judgement import Severity
 from shakedown.records.ledger import LedgerFault, LedgerResult
 from shakedown.records.load import Bucket, BucketKey, GeneratorHealth, LoadCounts, LoadResult, Outcome, Pulse
 from shakedown.records.observation import ProbeResult, Sample
@@ -208,6 +209,16 @@ def test_lying_health_is_found_and_truth_is_not_accused():
     assert lying_health(record(), lie) is not None
     assert truth.healthy_while_failing < 1
     assert lying_health(record(), truth) is None
+
+
+def test_health_that_never_told_of_what_it_should_lies():
+    """Silent all the while is a lie; late, or seldom, is not; a look that was never made accuses nobody."""
+    silent, late = (wrong_health(record(), "api", "unhealthy", share) for share in (0.0, 0.4))
+    assert "(lying health)" in silent.cause
+    assert "does not show the loss of redis" in late.cause
+    assert "lying" not in late.cause
+    assert wrong_health(record(), "api", "unhealthy", None).severity is Severity.DOUBT
+    assert wrong_health(record(), "db", "healthy", 1.0).cause == ""
 
 
 # ------------------------------------------------------------------------------------------------------------- others

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Callable
 
+KEPT, STEP = 5.0, 0.05  # seconds
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -77,16 +78,16 @@ METRICS = Metrics()
 
 
 async def watch_the_loop() -> None:
-    """Measure how late the event loop is: the worst since somebody last looked. What blocks it shows here."""
-    worst = 0.0
+    """Measure how late the event loop is: the worst of the last five seconds, however many look. What blocks it shows here."""
+    lags: deque[tuple[float, float]] = deque(maxlen=round(KEPT / STEP))
 
     def read() -> dict[str, float]:
-        nonlocal worst
-        seen, worst = worst, 0.0
-        return {"event_loop_lag_seconds": round(seen, 4)}
+        since = time.monotonic() - KEPT
+        return {"event_loop_lag_seconds": round(max((lag for at, lag in lags if at >= since), default=0.0), 4)}
 
     METRICS.readers.append(read)
     while True:
         begun = time.monotonic()
-        await asyncio.sleep(0.05)
-        worst = max(worst, time.monotonic() - begun - 0.05)
+        await asyncio.sleep(STEP)
+        now = time.monotonic()
+        lags.append((now, now - begun - STEP))

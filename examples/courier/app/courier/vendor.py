@@ -16,8 +16,9 @@ MODE = {"status": 200, "delay": 0.02}
 
 @web.middleware
 async def count(request: web.Request, handler) -> web.StreamResponse:
-    """Count the calls, and how many are here at once."""
-    FLIGHT["now"] += 1
+    """Count the calls, and how many are here at once; who only looks is none of them."""
+    called = request.method == "POST"
+    FLIGHT["now"] += called
     FLIGHT["peak"] = max(FLIGHT["peak"], FLIGHT["now"])
     status = 0
     try:
@@ -25,7 +26,7 @@ async def count(request: web.Request, handler) -> web.StreamResponse:
         status = response.status
         return response
     finally:
-        FLIGHT["now"] -= 1
+        FLIGHT["now"] -= called
         CALLS[request.path, status] += 1
 
 
