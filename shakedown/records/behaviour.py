@@ -81,6 +81,7 @@ class CallsSeen:
         during_times, after_times: calls per request against those before; after the fault without what was only late.
         herd_times: the highest rate of the first seconds after the revert against the rate before.
         at_once: the most calls at once in those seconds, where the plan says what counts them.
+        at_once_earlier: that is a peak ever since, reached before the revert: in those seconds there were at most so many.
         unknown: what cannot be said, and why.
     """
 
@@ -93,6 +94,7 @@ class CallsSeen:
     herd_times: float | None = None
     at_once: float | None = None
     unknown: str = ""
+    at_once_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

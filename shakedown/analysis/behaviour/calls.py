@@ -53,7 +53,7 @@ def calls_seen(
     after = _times(counted["after"], demand, phases.after, usual, _owed(counted["during"], demand, phases, usual))
     return CallsSeen(
         dependency, source, counter.resolution, seen, during, after, _herd(counter, counted["before"], phases),
-        _most(at_once, phases), "; ".join(unknown),
+        _most(at_once, phases), "; ".join(unknown), _reached_earlier(at_once, phases),
     )  # fmt: skip
 
 
@@ -103,6 +103,15 @@ def _herd(counter: Counter, before: Counted | None, phases: Phases) -> float | N
     # Two steps together: the instant of one sample, on a busy machine, is not known well enough to divide by.
     pairs = [(one.calls + other.calls) / (other.end - one.start) for one, other in pairwise(rates)]
     return max(pairs or [rates[0].per_second]) / before.rate
+
+
+def _reached_earlier(gauge: Counter | None, phases: Phases) -> bool:
+    """Whether a gauge that never falls, which is a peak, did not rise after the revert: it tells of some other time."""
+    if gauge is None or any(after < before for (_, before), (_, after) in pairwise(gauge.points)):
+        return False
+    earlier = [value for at, value in gauge.points if at <= phases.after[0]]
+    most = _most(gauge, phases)
+    return bool(earlier) and most is not None and most <= earlier[-1]
 
 
 def _most(gauge: Counter | None, phases: Phases) -> float | None:

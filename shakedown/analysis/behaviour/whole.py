@@ -233,9 +233,21 @@ class _Judge:
             over = _herd_words(seen, most, at_once)
             if over:
                 self._find(findings.herd(self.scene.name, seen, over, asked=asked))
-            elif asked and seen.herd_times is None and _made(seen, "before") >= FEW:
-                words = f"calls at {seen.dependency} right after the revert: too few samples"
-                self.parts.append((Verdict.INCONCLUSIVE, words))
+            elif asked and (doubt := self._herd_doubt(seen, at_once)):
+                self.parts.append((Verdict.INCONCLUSIVE, f"calls at {seen.dependency} right after the revert: {doubt}"))
+
+    def _herd_doubt(self, seen: CallsSeen, at_once: float | None) -> str:
+        """Why it cannot be said that there was no herd; empty when it can."""
+        if seen.herd_times is None and _made(seen, "before") >= FEW:
+            return "too few samples"
+        source = self.scene.sources[seen.dependency].at_once
+        if at_once is None or source is None:
+            return ""
+        if seen.at_once is None:
+            return f"{source} was not sampled"
+        if seen.at_once > at_once:
+            return f"{source} is a peak of {seen.at_once:g} that was reached before, which hides what came then"
+        return ""
 
     # -------------------------------------------------------------------------------------------------------- breakers
     def breakers(self, served: Sequence[Served]) -> tuple[BreakerSeen, ...]:
@@ -295,7 +307,7 @@ def _made(seen: CallsSeen, phase: str) -> float:
 
 def _herd_words(seen: CallsSeen, most: float, at_once: float | None) -> str:
     """What is to be said of a herd; empty when there was none."""
-    if at_once is not None and seen.at_once is not None and seen.at_once > at_once:
+    if at_once is not None and seen.at_once is not None and seen.at_once > at_once and not seen.at_once_earlier:
         return f"{seen.at_once:.0f} calls at once came to {seen.dependency} right after the revert, {at_once:g} allowed"
     if seen.herd_times is not None and seen.herd_times > most:
         return f"{seen.dependency} got {seen.herd_times:.3g} times its usual calls right after the revert, {most:g} times allowed"

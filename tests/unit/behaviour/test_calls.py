@@ -67,6 +67,18 @@ def test_the_calls_at_once_are_those_after_the_revert():
     assert found.at_once == 90
 
 
+def test_a_peak_that_was_reached_earlier_is_no_herd():
+    """What never falls is a peak: it accuses only when it rose after the revert."""
+
+    def earlier(value):
+        gauge = Counter.of((at + 0.3, value(at)) for at in range(40))
+        return calls_seen("llm", "x", counter(lambda _: 50), demand(), PHASES, gauge).at_once_earlier
+
+    assert earlier(lambda at: 90.0 if at > 5 else 4.0)
+    assert not earlier(lambda at: 90.0 if at > 20 else 4.0)
+    assert not earlier(lambda at: 90.0 if at in (5, 21) else 4.0)  # no peak: it falls
+
+
 def test_what_was_not_sampled_is_unknown():
     """A dependency that cannot be scraped while it is dead tells nothing of the fault, and says so."""
     found = seen(lambda _: 50, without=lambda at: 9.5 < at < 20.5)

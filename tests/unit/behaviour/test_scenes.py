@@ -7,7 +7,7 @@ from shakedown.analysis.behaviour.whole import Scene, judge_scene
 from shakedown.plan.behaviour import BehaviourExpect, BehaviourStage
 from shakedown.records.judgement import Severity
 from shakedown.records.load import Outcome
-from shakedown.verdict import Verdict
+from shakedown.verdict import Verdict, combine
 from tests.unit.behaviour.made import FAULT, PHASES, gauge, load, looks, samples
 
 DEPENDS = {"db": [], "llm": [], "api": ["db", "llm"], "mail": []}
@@ -177,3 +177,21 @@ def test_no_load_at_all_passes_nothing():
     found = scene(what=empty, calls=lambda _: 0, expect={**EVERYTHING, "core": ["read"]})
     assert failures(found) == []
     assert Verdict.INCONCLUSIVE in {verdict for verdict, _ in found.parts}
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [
+        (lambda _: 8.0, Verdict.PASSED),
+        (lambda at: 8.0 if at < 20 else 95.0, Verdict.FAILED),
+        (lambda at: 95.0 if at > 5 else 8.0, Verdict.INCONCLUSIVE),  # a peak of some other time hides what came then
+        (None, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_calls_at_once_right_after_the_revert(value, verdict):
+    """What came at once is a herd above the limit; a peak that was reached earlier, or no sample, settles nothing."""
+    calls = {"llm": {"count": "llm.calls_total", "at_once": "llm.in_flight_peak"}}
+    more = gauge("llm", "in_flight_peak", value) if value is not None else ()
+    found = scene(stage={"calls": calls}, expect={"herd": {"most": 3, "at_once": 30}}, more=more)
+    assert combine(part for part, _ in found.parts) is verdict if found.parts else verdict is Verdict.PASSED
+    assert ("thundering herd" in failures(found)) is (verdict is Verdict.FAILED)
