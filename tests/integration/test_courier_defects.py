@@ -239,7 +239,7 @@ def held_up(courier: Courier) -> bool:
 
 def waits_for_chat(courier: Courier) -> bool:
     """Whether a slow chat service holds up the whole api."""
-    courier.until(lambda: courier.metric("api", "event_loop_lag_seconds") < 0.3, 10)  # it tells of the last five seconds
+    courier.until(lambda: courier.metric("api", "event_loop_lag_seconds") < 0.3, 10)  # of the last five seconds
     courier.vendor("chat", delay=1.0)
     courier.post()
     time.sleep(0.2)
