@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from shakedown.errors import PlanError, PlanProblem
 from shakedown.plan.document import Document, Path, parse_document
 from shakedown.plan.model import Plan
-from shakedown.plan.profiles import apply_overrides, apply_profile, nearest, profile_names
+from shakedown.plan.profiles import apply_overrides, apply_profile, nearest, profile_cuts, profile_names
 from shakedown.plan.references import check_references
 from shakedown.plan.secrets import REDACTED, Redactor, find_secrets, looks_secret, redacted, secret_variables
 
@@ -31,6 +31,7 @@ class LoadedPlan:
         digest: SHA-256 of the plan as it will run (profile and overrides applied), redacted.
         resolved: that plan as JSON, redacted.
         overrides: as given, redacted.
+        cuts: what the profile leaves out of the plan, in words; empty when it leaves out nothing.
     """
 
     plan: Plan
@@ -41,6 +42,7 @@ class LoadedPlan:
     redactor: Redactor
     profile: str | None
     overrides: tuple[str, ...]
+    cuts: str = ""
 
 
 def load_plan(
@@ -83,7 +85,9 @@ def load_plan(
     resolved = json.dumps(redacted(plan, redactor), ensure_ascii=False)
     digest = hashlib.sha256(json.dumps(json.loads(resolved), sort_keys=True).encode()).hexdigest()
     hidden = tuple(_redact_override(override, redactor) for override in overrides)
-    return LoadedPlan(plan, path, base, digest, resolved, redactor, profile, hidden)
+    return LoadedPlan(
+        plan, path, base, digest, resolved, redactor, profile, hidden, profile_cuts(untouched, profile)
+    )  # fmt: skip
 
 
 def _build(

@@ -10,7 +10,7 @@ from shakedown.errors import PlanProblem
 from shakedown.plan.document import Document, Path, parse_value, show_path
 from shakedown.units import parse_duration
 
-__all__ = ["apply_overrides", "apply_profile", "nearest", "profile_names"]
+__all__ = ["apply_overrides", "apply_profile", "nearest", "profile_cuts", "profile_names"]
 
 PARTS = ("services", "scenarios", "suites", "ledgers", "stages")
 SCALES = ("duration", "hold", "repeat", "rate")
@@ -96,6 +96,25 @@ def apply_profile(document: Document, profile: str | None) -> list[PlanProblem]:
             data[part] = _merge(document, data.get(part), chosen[part], (part,), ("profiles", profile, part))
     _scale(data, chosen.get("scale", {}))
     return found
+
+
+_SCALED = {"duration": "durations", "hold": "holds", "repeat": "repetitions", "rate": "rates"}
+
+
+def profile_cuts(document: Document, profile: str | None) -> str:
+    """What a profile leaves out of the plan as it stands: `durations × 0.2, without faults`; empty when it leaves out nothing."""
+    profiles = document.data.get("profiles") if isinstance(document.data, dict) else None
+    chosen = profiles.get(profile) if isinstance(profiles, dict) and profile is not None else None
+    if not isinstance(chosen, dict):
+        return ""
+    scale, stages = chosen.get("scale"), chosen.get("stages")
+    cuts = [
+        f"{words} × {factor:g}"
+        for name, words in _SCALED.items()
+        if isinstance(scale, dict) and isinstance(factor := scale.get(name), int | float) and factor < 1
+    ]
+    gone = [str(name) for name, stage in stages.items() if stage is None] if isinstance(stages, dict) else []
+    return ", ".join([*cuts, *([f"without {', '.join(gone)}"] if gone else [])])
 
 
 def _merge(document: Document, old: object, new: object, path: Path, source: Path) -> object:

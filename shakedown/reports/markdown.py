@@ -20,6 +20,7 @@ from shakedown.verdict import Verdict
 
 __all__ = ["markdown_text", "render_brief", "render_markdown"]
 
+TESTS = 10  # of whose failures a report has the tracebacks
 BRIEF = 8  # reasons and thresholds that a summary lists
 
 
@@ -37,7 +38,7 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
         watched=watched_lines(report), observer=observer_cost(report),
         blind=[event for event in report.events if event.kind == "sampler.failed"][:BRIEF],
         loads=tables.load_lines(report), suites=tables.suite_lines(report), cycles=tables.cycle_table(report),
-        untested=untested(report), covered=covered_rows(report), happened=happened(report.experiments), error_windows=lambda error: tables.error_windows(report, error),
+        most_tests=TESTS, untested=untested(report), covered=covered_rows(report), happened=happened(report.experiments), error_windows=lambda error: tables.error_windows(report, error),
     )  # fmt: skip
 
 
@@ -71,6 +72,7 @@ def _render(template: str, report: Report, **values: object) -> str:
     environment.filters.update(
         {
             "e": text.escape, "code": text.code, "sentence": text.sentence, "fenced": text.fenced, "tidy": tidy,
+            "html": text.html, "capital": text.capital, "shortened": text.shortened,
             "seconds": amounts.seconds, "at": amounts.at, "amount": amounts.amount, "margin": amounts.margin,
             "verdict": amounts.verdict, "quantile": amounts.quantile, "phase_quantile": amounts.phase_quantile,
             "recovered": amounts.recovered, "detected": amounts.detected, "share": amounts.share,

@@ -2,9 +2,12 @@
 
 import re
 
-__all__ = ["code", "escape", "fenced", "one_line", "sentence"]
+from markupsafe import escape as markup
+
+__all__ = ["capital", "code", "escape", "fenced", "html", "one_line", "sentence", "shortened"]
 
 LONGEST = 600
+FIRST_LINES, LAST_LINES, WIDEST = 6, 34, 240  # of a traceback: how it was called, and above all where it ended
 # Control characters of ASCII and Latin-1, line and paragraph separators, and marks that turn the direction of text.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
@@ -45,3 +48,22 @@ def fenced(value: str, language: str = "") -> str:
     text = "".join(character for character in value if character in "\n\t" or not _CONTROL.match(character))
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     return f"{fence}{language}\n{text}\n{fence}"
+
+
+def html(value: object) -> str:
+    """Any text as one line of HTML's text."""
+    return str(markup(one_line(value)))
+
+
+def capital(value: str) -> str:
+    """Text that begins like a sentence."""
+    return value[:1].upper() + value[1:]
+
+
+def shortened(value: str) -> str:
+    """A long text with its middle left out, and with long lines cut: of a traceback the end says most."""
+    lines = [line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…" for line in value.splitlines()]
+    left = len(lines) - FIRST_LINES - LAST_LINES
+    if left > 1:
+        lines[FIRST_LINES:-LAST_LINES] = [f"… {left} lines are left out …"]
+    return "\n".join(lines)

@@ -6,6 +6,8 @@ from typing import Any
 
 from shakedown.reports.model import Report
 from shakedown.reports.reasons import tidy
+from shakedown.results import PROFILE_CUTS
+from shakedown.units import format_duration
 from shakedown.verdict import Verdict
 
 __all__ = ["untested"]
@@ -15,8 +17,8 @@ def untested(report: Report) -> list[tuple[str, str]]:
     """What was not tested, and why; in the order of the stages."""
     plan = _plan(report)
     return [
-        *_stages(report, plan), *_experiments(report, plan), *_untouched(report, plan), *_thresholds(report),
-        *_ledgers(report, plan), *_tests(report),
+        *_cuts(report), *_stages(report, plan), *_experiments(report, plan), *_untouched(report, plan), *_thresholds(report),
+        *_ledgers(report, plan), *_tests(report), *_samples(report),
     ]  # fmt: skip
 
 
@@ -34,6 +36,13 @@ def _section(plan: dict[str, Any], *names: str) -> dict[str, Any]:
         found = plan.get(name)
         plan = found if isinstance(found, dict) else {}
     return plan
+
+
+def _cuts(report: Report) -> Iterator[tuple[str, str]]:
+    """What a profile makes less of: what takes longer or more to show was not looked for."""
+    cuts = report.run.environment.get(PROFILE_CUTS)
+    if cuts:
+        yield "the plan in full", f"the profile {report.run.profile} runs it with {cuts}"
 
 
 def _stages(report: Report, plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -112,3 +121,22 @@ def _tests(report: Report) -> Iterator[tuple[str, str]]:
             yield f"{len(skipped)} tests of {suite[1]} in {suite[0]}", "the suite itself skips them"
         if why:
             yield f"suite {suite[1]} in {suite[0]}", why
+
+
+def _samples(report: Report) -> Iterator[tuple[str, str]]:
+    """What could not be sampled, all of the time or some of it."""
+    blind: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    words: dict[tuple[str, str], str] = {}
+    for event in report.events:
+        kind, _, message = event.message.partition(": ")
+        key = (event.subject, kind)
+        if event.kind == "sampler.failed":
+            blind.setdefault(key, []).append((event.at, report.end))
+            words.setdefault(key, message)
+        elif event.kind == "sampler.recovered" and key in blind:
+            blind[key][-1] = (blind[key][-1][0], event.at)
+    for (subject, kind), spans in blind.items():
+        seconds = sum(max(end - start, 0.0) for start, end in spans)
+        since = f"not read for {format_duration(seconds)} from {spans[0][0]:.1f} s on"
+        times = f", {len(spans)} times in all" if spans[1:] else ""
+        yield f"{kind} of {subject}", f"{since}{times}: {words[subject, kind] or 'no reason was given'}"

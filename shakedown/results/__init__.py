@@ -9,7 +9,7 @@ migrations/ Alembic
 ==========  =====================================================================
 """
 
-from shakedown.results.queries import Results, RunInfo, StageInfo
+from shakedown.results.queries import PROFILE_CUTS, Results, RunInfo, StageInfo
 from shakedown.results.store import Store
 
-__all__ = ["Results", "RunInfo", "StageInfo", "Store"]
+__all__ = ["PROFILE_CUTS", "Results", "RunInfo", "StageInfo", "Store"]

@@ -37,8 +37,9 @@ from shakedown.results import tables as t
 from shakedown.results.database import open_database
 from shakedown.verdict import Verdict
 
-__all__ = ["ExperimentInfo", "Peer", "RegressionInfo", "Results", "RunInfo", "StageInfo"]
+__all__ = ["PROFILE_CUTS", "ExperimentInfo", "Peer", "RegressionInfo", "Results", "RunInfo", "StageInfo"]
 
+PROFILE_CUTS = "left out by the profile"  # in a run's environment: what its profile made less of
 MOST_NAMED = 100  # runs whose names begin alike are counted up to here
 
 

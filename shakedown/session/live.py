@@ -25,7 +25,7 @@ from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadDelta, LoadResult
 from shakedown.records.observation import Event, ProbeResult, Sample
 from shakedown.records.suites import SuiteResult
-from shakedown.results import Results, Store
+from shakedown.results import PROFILE_CUTS, Results, Store
 from shakedown.results.tables import RunRow
 from shakedown.results.workload import machine_digest, workload_digest
 from shakedown.services import System
@@ -159,6 +159,8 @@ class Session:
 
     def _row(self) -> RunRow:
         loaded, environment = self.loaded, environment_of()
+        if loaded.cuts:
+            environment[PROFILE_CUTS] = loaded.cuts
         commit, dirty = git_state(loaded.base)
         return RunRow(
             id=self.run_id, plan=loaded.plan.name, plan_path=str(loaded.path), plan_digest=loaded.digest,

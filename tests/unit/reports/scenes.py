@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from shakedown.records.experiment import ExperimentRecord, Injection, Proof
+from shakedown.records.figures import Change, FigureName, Outlook
 from shakedown.records.judgement import Finding, Severity, ThresholdResult
 from shakedown.records.ledger import LedgerFault, LedgerResult
 from shakedown.records.load import (
@@ -18,10 +19,10 @@ from shakedown.records.load import (
     LoadResult,
     Outcome,
 )
-from shakedown.records.observation import ProbeResult, Sample
+from shakedown.records.observation import Event, ProbeResult, Sample
 from shakedown.records.recovery import Comparison, HealthTruth, PhaseStats, RecoveryMeasurement
 from shakedown.records.suites import SuiteResult, TestOutcome, TestStatus
-from shakedown.results import Store
+from shakedown.results import PROFILE_CUTS, Store
 from shakedown.results.tables import RunRow
 from shakedown.verdict import Verdict
 
@@ -39,6 +40,16 @@ PLAN = {
         "recovery": {"ledgers": ["messages"]},
     },
 }  # fmt: skip
+TRACE = "\n".join(
+    [
+        "Traceback (most recent call last):",
+        '  File "test_a.py", line 3, in test_one',
+        *(f'  File "deep.py", line {number}, in again' for number in range(50)),
+        f"AssertionError: {NASTY}",
+        "</details>",
+        "````",
+    ]
+)
 STARVED = "the load generator itself was late: 1 % of its wake-ups by more than 123 ms"
 
 
@@ -130,7 +141,7 @@ def suite(
 ) -> None:
     """Two tests of a suite."""
     tests = [
-        TestOutcome("test_a.py::test_one", outcome, 0.1, message),
+        TestOutcome("test_a.py::test_one", outcome, 0.1, message, TRACE if outcome.bad else ""),
         TestOutcome("test_a.py::test_two", TestStatus.PASSED, 0.1),
     ]
     store.add_suite(
@@ -180,6 +191,18 @@ def passed(store: Store, run: str) -> None:
         Comparison("send", "error_rate", "%", 0.0, 0.0, 0.01, Verdict.PASSED, 300, "in absolute terms"),
     ])  # fmt: skip
     store.add_ledger(run, LedgerResult("messages", 1900, 300, 5, 1905, 0, 3, 0, 0, verdict=Verdict.PASSED))
+    store.add_event(run, Event(12.0, "sampler.failed", "redis", "statistics: the container is gone"))
+    store.add_event(run, Event(14.5, "sampler.recovered", "redis", "statistics"))
+    store.add_regressions(run, {
+        FigureName("stress", "send", "p95"): ("s", Outlook(
+            Change.SUSPECT, 0.0195, 0.012, 0.014, 12, 1, "one run is beyond the limit; 2 more in a row would confirm it")),
+        FigureName("stress", "send", "error_rate"): ("%", Outlook(Change.UNCHANGED, 0.0, 0.0, 0.005, 12)),
+        FigureName("stress", "send", "p99"): ("s", Outlook(
+            Change.INCONCLUSIVE, 0.03, runs=3, reason="3 comparable runs with this figure, 8 needed")),
+    })  # fmt: skip
+    suspect = "stress.send.p95 is suspect: 19.5 ms, usually 12 ms, limit 14 ms"
+    store.add_findings(run, "history", [Finding(Severity.NOTE, suspect, "one run is beyond the limit")])
+    store.add_findings(run, "stress", [Finding(Severity.NOTE, "test test_slow is slow: 2 s", "", ("it sleeps",))])
     store.end_run(run, status="finished", verdict=Verdict.PASSED, reason="every stage held what the plan asks of it",
                   exit_code=0, at=39.5)  # fmt: skip
 
@@ -236,6 +259,8 @@ def failed(store: Store, run: str) -> None:
     faults = [LedgerFault(f"key-{number}" if number else NASTY, "lost", 20.5 + number, NASTY) for number in range(12)]
     lost = LedgerResult("messages", 1900, 300, 5, 1905, 0, 3, 12, 0, faults, verdict=Verdict.FAILED)
     store.add_ledger(run, lost)
+    alone = Finding(Severity.NOTE, "this run was not compared with earlier ones", "0 comparable runs, 8 needed")
+    store.add_findings(run, "history", [alone])
     whole = f"stress: {why_stress}; faults: {why_faults}; recovery: {why_recovery}; left behind: a network"
     store.end_run(run, status="finished", verdict=Verdict.FAILED, reason=whole, exit_code=1, at=39.5)
 
@@ -277,7 +302,12 @@ def inconclusive(store: Store, run: str) -> None:
 
 def skipped(store: Store, run: str) -> None:
     """A baseline that fails: the rest is skipped, with the reason."""
-    begin(store, run, 4)
+    begin(
+        store,
+        run,
+        4,
+        environment=json.dumps({PROFILE_CUTS: "durations × 0.2, without endurance", "memory": "8589934592"}),
+    )
     words = "send.error_rate < 1%: 100 %"
     stage(store, run, "baseline", 0, 1.0, 6.0, Verdict.FAILED, words)
     store.add_thresholds(run, "baseline", [threshold("send.error_rate < 1%", Verdict.FAILED, 1.0, 0.01, "%", 300)])

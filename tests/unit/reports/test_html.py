@@ -105,3 +105,14 @@ def test_each_section_can_be_reached(page):
     ]
     assert len(set(places)) == len(places) > 5
     assert all(attributes.get("scope") == "col" for attributes in read.named("th"))
+
+
+def test_a_traceback_is_folded_and_stays_text(page):
+    """What a failing test said is folded under its name, and closes nothing, whatever stands in it."""
+    read, html, _ = page("failed")
+    assert len(read.named("details")) == len(read.named("summary")) == 1
+    folded = html.partition("<details>")[2].partition("</details>")[0]
+    assert "<summary>Traceback of test_a.py::test_one</summary>" in folded
+    assert "&lt;/details&gt;" in folded
+    assert "lines are left out" in folded
+    assert "Repeat it with" in folded

@@ -1,5 +1,7 @@
 """Whatever is stored, the Markdown keeps its shape: parsed by a Markdown parser, not looked at."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,10 @@ from shakedown.reports.text import code, escape, fenced, one_line
 from tests.unit.reports.scenes import NASTY, SCENES
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+ORDER = (
+    "Stages", "Thresholds", "Experiments", "Latency by phase", "Ledgers", "Comparison", "Suites", "Errors", "Resources", "Findings",
+    "Environment", "How to repeat it", "What was not tested",
+)  # fmt: skip
 HOSTILE = st.text(
     st.one_of(st.sampled_from("|`\\*_<>[]()#!&;-+=~$.1 \n\t\x00\u2028\u202e"), st.characters(codec="utf-8")),
     max_size=60,
@@ -80,10 +86,13 @@ def test_nothing_stored_becomes_markup(results):
     tokens = PARSER.parse(text)
     inline = {child.type for token in tokens for child in token.children or ()}
     assert not inline & {"html_inline", "link_open", "image", "s_open"}
-    assert not [token for token in tokens if token.type == "html_block"]
+    folded = [token.content.strip() for token in tokens if token.type == "html_block"]
+    assert len(folded) == 2  # the one traceback, folded; what stands between is text
+    assert re.fullmatch(r"<details>\n<summary>Traceback of [^<>]*</summary>", folded[0])
+    assert folded[1] == "</details>"
     heads = [tokens[place + 1].content for place, token in enumerate(tokens) if token.type == "heading_open"]
     assert heads[1:4] == ["Stages", "Thresholds", "Experiments"]
-    assert heads[-2:] == ["What was not tested", "Environment"]
+    assert [head for head in heads if head in ORDER] == list(ORDER)
     seen = [cell for row in cells(text) for cell in row]
     assert seen.count(" ".join(one_line(NASTY).split())) >= 10
 

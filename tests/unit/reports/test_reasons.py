@@ -50,4 +50,7 @@ def test_what_was_not_tested(results):
     assert said["experiment slow redis"] == "the run did not get there"
     assert said["ledger messages"] == "never read back"
     assert said["the loss of api, mail"] == "no experiment disturbed them"
-    assert [what for what, _ in untested(collect(results, "passed"))] == ["the loss of api, mail"]
+    assert [what for what, _ in untested(collect(results, "passed"))] == [
+        "the loss of api, mail",
+        "statistics of redis",
+    ]
