@@ -31,6 +31,7 @@ import foreground
 import http_faults
 import packets
 import proxy
+import queries
 import redirects
 import rules
 import tls
@@ -38,7 +39,7 @@ import toxics
 
 PROTOCOL = 2
 LONGEST_ORDER = 8 << 20  # bytes: bodies, certificates and authorities come with orders
-KINDS = {**toxics.KINDS, **endings.KINDS, **packets.KINDS, **dns.KINDS, **http_faults.KINDS}
+KINDS = {**toxics.KINDS, **endings.KINDS, **packets.KINDS, **dns.KINDS, **http_faults.KINDS, **queries.KINDS}
 
 
 class Agent:

@@ -1,4 +1,4 @@
-"""Faults of PostgreSQL and Redis, brought about by their own programs inside their containers.
+"""Faults of PostgreSQL and Redis, brought about by their own programs inside their containers, or by the proxy before them.
 
 ========================  ================================================================
 inside                    programs in a container: run once, or kept until they are let go
@@ -16,6 +16,7 @@ from shakedown.faults.databases.postgres_hold_connections import HoldConnections
 from shakedown.faults.databases.postgres_lock import LockFault
 from shakedown.faults.databases.postgres_max_connections import MaxConnectionsFault
 from shakedown.faults.databases.postgres_settings import ReadOnlyFault, SlowCommitsFault
+from shakedown.faults.databases.postgres_slow_queries import SlowQueriesFault
 from shakedown.faults.databases.postgres_terminate import TerminateFault
 from shakedown.faults.databases.redis_block import BlockFault
 from shakedown.faults.databases.redis_failover import FailoverFault
@@ -31,6 +32,7 @@ FAULTS: dict[str, type[Fault[Any]]] = {
     "postgres-terminate": TerminateFault,
     "postgres-lock": LockFault,
     "postgres-slow-commits": SlowCommitsFault,
+    "postgres-slow-queries": SlowQueriesFault,
     "postgres-read-only": ReadOnlyFault,
     "postgres-max-connections": MaxConnectionsFault,
     "redis-maxmemory": MaxmemoryFault,

@@ -1,11 +1,14 @@
 """Faults of PostgreSQL and Redis: what a database does to its users while it runs."""
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from shakedown.plan.base import Kind
 from shakedown.plan.faults.base import FaultProblem, OnService, no_such
+from shakedown.plan.faults.network import OnConnections
 from shakedown.plan.values import Duration, Name, Port, Size
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ __all__ = [
     "PostgresMaxConnections",
     "PostgresReadOnly",
     "PostgresSlowCommits",
+    "PostgresSlowQueries",
     "PostgresTerminate",
     "RedisBlock",
     "RedisEvict",
@@ -115,6 +119,27 @@ class PostgresSlowCommits(OnPostgres):
 
     type: Literal["postgres-slow-commits"] = "postgres-slow-commits"
     delay: Duration = Field(default=0.1, ge=0.005, le=0.1, description="what a commit takes longer; 5ms to 100ms")
+
+
+class PostgresSlowQueries(OnConnections):
+    """Queries reach the server later, each by itself; connecting is as quick as ever. Encrypted ones cannot be read."""
+
+    type: Literal["postgres-slow-queries"] = "postgres-slow-queries"
+    works_on: ClassVar[frozenset[Kind]] = frozenset({"docker", "process"})
+    delay: Duration = Field(gt=0, le=600, description="what a query takes longer; up to 10 minutes")
+    matching: str | None = Field(
+        default=None, min_length=1, max_length=1000,
+        description="only queries in whose text this regular expression is found, whatever the case: `^select .* from orders`",
+    )  # fmt: skip
+
+    @field_validator("matching")
+    @classmethod
+    def _a_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile((value or "").encode(), re.IGNORECASE)
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from error
+        return value
 
 
 class PostgresReadOnly(OnPostgres):
@@ -250,6 +275,7 @@ DatabaseFault = (
     | PostgresTerminate
     | PostgresLock
     | PostgresSlowCommits
+    | PostgresSlowQueries
     | PostgresReadOnly
     | PostgresMaxConnections
     | RedisMaxmemory

@@ -15,6 +15,7 @@ from shakedown.plan.faults.databases import (
     PostgresMaxConnections,
     PostgresReadOnly,
     PostgresSlowCommits,
+    PostgresSlowQueries,
     PostgresTerminate,
 )
 from tests.integration.faults.databases import alone, connect, postgres_service, sql, tried
@@ -311,6 +312,47 @@ def test_commits_are_slow_and_reads_are_not(db):
     assert found[0]["write"] - quiet["write"] >= 0.064
     assert found[0]["read"] < 0.064
     assert 0.064 <= record.effect.measured < 0.16
+
+
+def test_chosen_queries_are_slow(db):
+    """300 ms asked for reads of `orders`: a client feels them there, each time, and neither at a write nor at connecting."""
+
+    def times():
+        async def go():
+            begun = time.monotonic()
+            connection = await connect(db)
+            taken = {"connect": time.monotonic() - begun}
+            statement = await connection.prepare("SELECT name FROM orders")
+            for name, work in (
+                ("read", lambda: connection.fetch("SELECT * FROM orders WHERE id = $1", 1)), ("prepared", statement.fetch),
+                ("again", statement.fetch), ("write", lambda: connection.execute("INSERT INTO orders (name) VALUES ('w')")),
+            ):  # fmt: skip
+                begun = time.monotonic()
+                await work()
+                taken[name] = time.monotonic() - begun
+            await connection.close()
+            return taken
+
+        return asyncio.run(go())
+
+    fault = PostgresSlowQueries(target="db", delay=0.3, matching="select .* from orders", ports=[5432])
+    record, found = inject(db, fault, hold=4, during=times)
+    whole(record)
+    felt = found[0]
+    assert all(felt[name] >= 0.3 for name in ("read", "prepared", "again"))
+    assert felt["connect"] < felt["read"]
+    assert felt["write"] < 0.3
+    assert "3 of " in record.effect.evidence
+    assert 0.24 <= record.effect.measured < 0.6
+    assert times()["read"] < 0.3
+
+
+def test_queries_that_nobody_asked(db):
+    """A fault that held back no query had no effect, and says so."""
+    record, _ = inject(db, PostgresSlowQueries(target="db", delay=0.1, ports=[5432]), hold=1.5)
+    assert not record.effect.held
+    assert "no query was asked" in record.effect.evidence
+    assert record.gone.held
 
 
 def test_fewer_sessions_of_ordinary_users(db):
