@@ -9,7 +9,7 @@ import base64
 import json
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +21,13 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from shakedown.reports.model import Report
+from shakedown.reports.resource_charts import SPARSE, Panel, PanelLine, own_panels, resource_panels
 from shakedown.reports.series import Lines, load_series, memory_series
 
 __all__ = ["as_image", "render_html"]
 
 _FOLD = re.compile(r"<details>\n<summary>[^<>\n]*</summary>|</details>")
+SHORT = 20  # characters of a cell that stays on one line
 POINTS = 2000  # of one line: a screen shows no more
 GAP = {"load": 1.6, "memory": 2.5}  # seconds without a point that break a line
 
@@ -74,6 +76,8 @@ def _body(markdown: str, images: Mapping[str, Path]) -> tuple[str, list[tuple[st
             token.attrSet("aria-label", heading)
         elif token.type == "th_open":
             token.attrSet("scope", "col")
+        elif token.type == "td_open" and len(tokens[index + 1].content) <= SHORT:
+            token.attrSet("class", "short")
         elif token.type == "inline":
             for child in token.children or ():
                 if child.type == "image":
@@ -150,21 +154,35 @@ def _data(report: Report) -> dict[str, Any]:
             for number, info in enumerate(report.experiments, 1)
             if info.record.applied_at is not None
         ],
-        "latency": _lines(
-            {f"{name} {label}": lines[label] for name, lines in loads.items() for label in ("p50", "p95", "slowest")},
-            GAP["load"],
+        "latency": _lines(_of_loads(loads, ("p50", "p95", "slowest")), GAP["load"]),
+        "rate": _lines(_of_loads(loads, ("good", "", "failed")), GAP["load"]),
+        "memory": _lines(
+            [PanelLine(name, place, 0, points) for place, (name, points) in enumerate(memory_series(report).items())],
+            GAP["memory"],
         ),
-        "rate": _lines(
-            {f"{name} {label}": lines[label] for name, lines in loads.items() for label in ("good", "failed")},
-            GAP["load"],
-        ),
-        "memory": _lines(memory_series(report), GAP["memory"]),
+        "resources": _panels(resource_panels(report)),
+        "own": _panels(own_panels(report)[0]),
     }
 
 
-def _lines(series: Lines, gap: float) -> dict[str, Any]:
+def _of_loads(loads: Mapping[str, Lines], labels: Sequence[str]) -> list[PanelLine]:
+    """A colour for each load, a dash for each label."""
+    return [
+        PanelLine(f"{name} {label}", place, part, lines[label])
+        for place, (name, lines) in enumerate(loads.items())
+        for part, label in enumerate(labels)
+        if label
+    ]
+
+
+def _panels(panels: Sequence[Panel]) -> list[dict[str, Any]]:
+    return [{"title": panel.words, "series": _lines(panel.lines, SPARSE)} for panel in panels]
+
+
+def _lines(drawn: Sequence[PanelLine], gap: float) -> dict[str, Any]:
     """Several lines over one axis: a number at each point, "" where only others have one, null where the line is broken."""
-    series = {name: _thinned(points) for name, points in series.items() if points}
+    looks = {line.label.replace("\n", " "): (line.group, line.part) for line in drawn}
+    series = {line.label.replace("\n", " "): _thinned(line.points) for line in drawn if line.points}
     breaks = {name: _breaks(points, gap * max(1.0, _step(points))) for name, points in series.items()}
     axis = sorted(
         {at for points in series.values() for at, _ in points}
@@ -177,7 +195,8 @@ def _lines(series: Lines, gap: float) -> dict[str, Any]:
         for start, end in breaks[name]:
             for place in range(bisect_right(axis, start), bisect_left(axis, end)):
                 values[place] = None
-        lines.append({"name": name, "values": values})
+        group, part = looks[name]
+        lines.append({"name": name, "group": group, "part": part, "values": values})
     return {"at": [round(at, 3) for at in axis], "lines": lines}
 
 

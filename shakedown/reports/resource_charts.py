@@ -1,6 +1,7 @@
 """Charts of resources over the run: what services use and hold, and the plan's own series."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shakedown.plan.threshold_values import SERIES_UNITS
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["own_series_chart", "resource_chart"]
+__all__ = ["SPARSE", "Panel", "PanelLine", "own_panels", "own_series_chart", "resource_chart", "resource_panels"]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999933")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
@@ -30,59 +31,96 @@ PANELS: tuple[tuple[str, float, tuple[tuple[str, str], ...]], ...] = (
 )
 
 
-def resource_chart(report: Report) -> "Figure | None":
+@dataclass(frozen=True, slots=True)
+class PanelLine:
+    """One line.
+
+    Attributes:
+        label: as the legend has it.
+        group: the number of its service (of its panel, where each panel has one line): lines of one group share a colour.
+        part: the number of its series among those that the panel has of one service: its dash.
+    """
+
+    label: str
+    group: int
+    part: int
+    points: Points
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Lines over one axis; `words` are quantity and unit."""
+
+    words: str
+    lines: list[PanelLine]
+
+
+def resource_panels(report: Report) -> list[Panel]:
     """CPU, files, sockets by state, network and disk of every service: a panel each, where there was any of it."""
     found = points_of(report)
     names = [name for name, kind, _ in report.services if kind != "external"]
     panels = []
     for words, factor, parts in PANELS:
-        lines = {
-            (name, series): (said, [(at, value * factor) for at, value in points])
-            for name in names
-            for series, said in parts
+        lines = [
+            PanelLine(f"{name} {said}".strip(), place, number, [(at, value * factor) for at, value in points])
+            for place, name in enumerate(names)
+            for number, (series, said) in enumerate(parts)
             # What was zero all the time is said by the table: it would only hide the others.
             if (points := found.get((name, series))) and (len(parts) == 1 or any(value for _, value in points))
-        }
+        ]
         if lines:
-            panels.append((words, lines))
+            panels.append(Panel(words, lines))
+    return panels
+
+
+def own_panels(report: Report) -> tuple[list[Panel], int]:
+    """Probes and Prometheus series: a panel each, the first eight; and how many there are."""
+    services = {name for name, _, _ in report.services}
+    own: Mapping[tuple[str, str], Points] = {
+        key: points for key, points in points_of(report).items() if key[0] in services and key[1] not in SERIES_UNITS and points
+    }  # fmt: skip
+    panels = [
+        Panel(
+            f"{series} of {source}{', per second' if counts_up(series) else ''}",
+            [PanelLine(f"{source}\n{series}{' /s' if counts_up(series) else ''}", number, 0, own[source, series])],
+        )
+        for number, (source, series) in enumerate(sorted(own)[:MOST_PANELS])
+    ]
+    return panels, len(own)
+
+
+def resource_chart(report: Report) -> "Figure | None":
+    """What every service uses and holds."""
+    panels = resource_panels(report)
     if not panels:
         return None
     figure, axes = figure_of(len(panels), 1.2 + HEIGHT * len(panels), "What every service uses and holds")
-    for axis, (words, lines) in zip(axes, panels, strict=True):
-        for (name, series), (said, points) in lines.items():
-            dash = DASHES[[part for part, _ in _parts(words)].index(series)]
-            _line(axis, points, COLOURS[names.index(name) % len(COLOURS)], dash, f"{plain(name)} {said}".strip())
-        axis.set_ylabel(words)
+    for axis, panel in zip(axes, panels, strict=True):
+        _draw(axis, panel)
+        axis.set_ylabel(panel.words)
     _finish(report, axes)
     return figure
 
 
 def own_series_chart(report: Report) -> "Figure | None":
-    """Probes and Prometheus series: a panel each, the first eight."""
-    services = {name for name, _, _ in report.services}
-    own: Mapping[tuple[str, str], Points] = {
-        key: points for key, points in points_of(report).items() if key[0] in services and key[1] not in SERIES_UNITS and points
-    }  # fmt: skip
-    if not own:
+    """The plan's own series."""
+    panels, count = own_panels(report)
+    if not panels:
         return None
-    shown = sorted(own)[:MOST_PANELS]
-    left = f" (the first {MOST_PANELS} of {len(own)})" if len(own) > MOST_PANELS else ""
-    figure, axes = figure_of(len(shown), 1.2 + HEIGHT * len(shown), f"The plan's own series{left}")
-    for number, (axis, (source, series)) in enumerate(zip(axes, shown, strict=True)):
-        words = f"{plain(source)}\n{plain(series)}" + (" /s" if counts_up(series) else "")
-        _line(axis, own[source, series], COLOURS[number % len(COLOURS)], "-", words)
+    left = f" (the first {MOST_PANELS} of {count})" if count > MOST_PANELS else ""
+    figure, axes = figure_of(len(panels), 1.2 + HEIGHT * len(panels), f"The plan's own series{left}")
+    for axis, panel in zip(axes, panels, strict=True):
+        _draw(axis, panel)
     _finish(report, axes)
     return figure
 
 
-def _parts(words: str) -> tuple[tuple[str, str], ...]:
-    return next(parts for known, _, parts in PANELS if known == words)
-
-
-def _line(axis: "Axes", points: Points, colour: str, dash: Any, label: str) -> None:
-    axis.plot(
-        *broken(points, SPARSE), color=colour, linestyle=dash, linewidth=1.2, marker=".", markersize=2, label=label
-    )
+def _draw(axis: "Axes", panel: Panel) -> None:
+    for line in panel.lines:
+        axis.plot(
+            *broken(line.points, SPARSE), color=COLOURS[line.group % len(COLOURS)], linestyle=DASHES[line.part],
+            linewidth=1.2, marker=".", markersize=2, label="\n".join(map(plain, line.label.split("\n"))),
+        )  # fmt: skip
 
 
 def _finish(report: Report, axes: "Sequence[Axes]") -> None:

@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 
-from shakedown.reports.html import render_html
+from shakedown.records.observation import Sample
+from shakedown.reports.html import _data, render_html
 from shakedown.reports.markdown import render_markdown
 from shakedown.reports.model import collect
 from shakedown.reports.series import load_series
@@ -94,6 +96,25 @@ def test_the_charts_have_the_numbers_of_the_report(page):
     gaps = [end - start for (start, _), (end, _) in pairwise(wanted) if end - start > 1.6]
     assert gaps
     assert drawn["send good"].count(None) >= len(gaps)
+
+
+def test_resources_are_panels(results):
+    """Each resource and each of the plan's own series is a panel with its unit, a line for each service that has it."""
+    samples = [
+        Sample(float(at), name, series, value)
+        for at in range(5)
+        for name in ("api", "redis")
+        for series, value in (("cpu", 0.5), ("block_read", 2e6 * at), ("block_write", 0.0), ("queue_depth", 3.0))
+    ]
+    data = _data(replace(collect(results, "passed"), samples=samples))
+    lines = {
+        panel["title"]: {line["name"]: line["values"][-1] for line in panel["series"]["lines"]}
+        for panel in (*data["resources"], *data["own"])
+    }
+    assert lines == {
+        "CPU, cores": {"api": 0.5, "redis": 0.5}, "disk, MB/s": {"api read": 2.0, "redis read": 2.0},
+        "queue_depth of api": {"api queue_depth": 3.0}, "queue_depth of redis": {"redis queue_depth": 3.0},
+    }  # fmt: skip
 
 
 def test_each_section_can_be_reached(page):
