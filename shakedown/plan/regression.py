@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from shakedown.plan.base import PlanModel
+from shakedown.plan.covers import Covers
 from shakedown.plan.values import Share
 
 __all__ = ["DEFAULT_FIGURES", "FIGURE_METRICS", "LOAD_FIGURES", "Regression"]
@@ -61,3 +62,4 @@ class Regression(PlanModel):
         default=None,
         description="a date: only runs that began then or later are compared with; UTC when it has no zone",
     )
+    covers: Covers = []

@@ -90,6 +90,9 @@ def _entries(report: Report) -> Iterator[tuple[list[str], Entry]]:
                 yield ids, Entry(f"{name}: {label}", *_of_part(report, info, label, labels - {label}))
         for ids, experiment in _experiments(plan, stage):
             yield ids, _of_experiment(report, name, experiment)
+    rules = plan.get("regression") if isinstance(plan, dict) else None
+    if isinstance(rules, dict):
+        yield _ids(rules), _of_history(report, rules)
 
 
 def _ids(part: dict[str, Any]) -> list[str]:
@@ -133,6 +136,21 @@ def _of_experiment(report: Report, stage: str, name: str) -> Entry:
     if whole is not None and whole.verdict in (Verdict.SKIPPED, Verdict.ERROR):
         return _of_stage(where, whole)
     return Entry(where, None, "the run did not get there")
+
+
+def _of_history(report: Report, rules: dict[str, Any]) -> Entry:
+    """What the comparison with earlier runs said: a suspicion is no regression yet, and no pass either."""
+    if report.run.verdict in (None, Verdict.ERROR):
+        return Entry("regression", None, "the run ended before it was compared with earlier ones")
+    if rules.get("figures") == []:
+        return Entry("regression", Verdict.INCONCLUSIVE, "the plan compares no figure")
+    titles = [(item.title, item.cause) for stage, item in report.findings if stage == "history"]
+    for verdict, words in ((Verdict.FAILED, " regressed: "), (Verdict.INCONCLUSIVE, " is suspect: ")):
+        if found := [title for title, _ in titles if words in title]:
+            return Entry("regression", verdict, tidy("; ".join(found)))
+    if not_compared := [tidy(f"{title}: {why}") for title, why in titles if " improved: " not in title]:
+        return Entry("regression", Verdict.INCONCLUSIVE, "; ".join(not_compared))
+    return Entry("regression", Verdict.PASSED)
 
 
 def _of_part(

@@ -31,6 +31,7 @@ PLAN: dict[str, Any] = {
         },
         "recovery": {"covers": ["Z"]},
     },
+    "regression": {"covers": ["H"]},
 }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def load(tmp_path, plan):
 def test_where_it_may_stand(tmp_path):
     """Each stage, each load and suite of one, each experiment; and all of it is stored with the run."""
     resolved = load(tmp_path, PLAN).resolved
-    named = {"R1", "R2", "REQ-12", "5.1/b", "a_b", "7", "8", "F0", "F1", "F2", "F3", "Z"}
+    named = {"R1", "R2", "REQ-12", "5.1/b", "a_b", "7", "8", "F0", "F1", "F2", "F3", "Z", "H"}
     assert {one for one in named if f'"{one}"' in resolved} == named
     assert load(tmp_path, PLAN).plan.experiments[-1].covers == ["F3"]
 

@@ -145,6 +145,25 @@ def test_stages_that_did_not_come(store):
     assert found["N31"].verdict is None
 
 
+@pytest.mark.parametrize(
+    ("titles", "expected"),
+    [
+        ([], Verdict.PASSED), (["stress.send.p50 improved: 1 ms, usually 2 ms"], Verdict.PASSED),
+        (["stress.send.p50 is suspect: 9 ms, usually 2 ms"], Verdict.INCONCLUSIVE),
+        (["stress.send.p95 improved: 1 s", "stress.send.p50 regressed: 9 ms, usually 2 ms"], Verdict.FAILED),
+        (["this run was not compared with earlier ones"], Verdict.INCONCLUSIVE),
+    ],
+)  # fmt: skip
+def test_the_comparison_with_earlier_runs(store, titles, expected):
+    """A regression fails its row; what is suspected, or was not compared, is no pass."""
+    plan = {"version": 1, "name": "demo", "stages": {}, "regression": {"covers": ["D09"], "figures": ["stress.*.p50"]}}
+    begin(store, "h", 3, plan_json=json.dumps(plan))
+    store.add_findings("h", "history", [Finding(Severity.NOTE, title) for title in titles])
+    assert covered_rows(collect(Results(store.engine), "h"))[0].verdict is None  # it goes on
+    store.end_run("h", status="finished", verdict=Verdict.PASSED, reason="", exit_code=0, at=1.0)
+    assert covered_rows(collect(Results(store.engine), "h"))[0].verdict is expected
+
+
 def test_it_is_told(store):
     """Markdown and summary.json have every row; a plan without rows has no such section."""
     stress(store, Verdict.PASSED)
