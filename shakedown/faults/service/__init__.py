@@ -7,6 +7,7 @@ pause             every process frozen
 restart           a stop, and at once a start
 crash_loop        killed again each time that it comes up
 replace           another image, command or environment in its place
+clock             the same with a calendar clock that is off
 rolling_restart   several, one after another
 whole             what they have in common
 target            one service: ways to take it down and bring it back …
@@ -20,6 +21,7 @@ host              a container's first process as this machine sees it
 from typing import Any
 
 from shakedown.faults.base import Fault
+from shakedown.faults.service.clock import ClockFault
 from shakedown.faults.service.crash_loop import CrashLoopFault
 from shakedown.faults.service.kill import KillFault
 from shakedown.faults.service.pause import PauseFault
@@ -37,5 +39,6 @@ FAULTS: dict[str, type[Fault[Any]]] = {
     "service-restart": RestartFault,
     "service-crash-loop": CrashLoopFault,
     "service-replace": ReplaceFault,
+    "service-clock": ClockFault,
     "service-rolling-restart": RollingRestartFault,
 }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shakedown.plan.model import Plan
 
 __all__ = [
-    "ENDING_SIGNALS", "ServiceCrashLoop", "ServiceFault", "ServiceKill", "ServicePause", "ServiceReplace", "ServiceRestart",
+    "ENDING_SIGNALS", "ServiceClock", "ServiceCrashLoop", "ServiceFault", "ServiceKill", "ServicePause", "ServiceReplace", "ServiceRestart",
     "ServiceRollingRestart", "ServiceStop",
 ]  # fmt: skip
 
@@ -26,6 +26,7 @@ _OTHER_SIGNALS = {
     "SIGSTOP": "service-pause freezes a service", "SIGTSTP": "service-pause freezes a service",
     "SIGCONT": "it ends nothing",
 }  # fmt: skip
+_YEARS = 10 * 365 * 86400
 _PROGRAMS: frozenset[Kind] = frozenset({"docker", "process"})
 
 Grace = Annotated[
@@ -153,6 +154,30 @@ class ServiceReplace(_WholeService):
         )
 
 
+class ServiceClock(_WholeService):
+    """The service runs, for the hold time, with a calendar clock that is off; then as before. Both take a restart.
+
+    Nobody can turn the clock of a process that runs. So what stands in for the service has a library before the C library
+    that answers for the calendar clock; the monotonic clock is right.
+    """
+
+    type: Literal["service-clock"] = "service-clock"
+    ahead: Duration | None = Field(default=None, gt=0, le=_YEARS, description="how far it is ahead; up to ten years")
+    behind: Duration | None = Field(default=None, gt=0, le=_YEARS, description="how far it is behind; up to ten years")
+    grace: Grace = 5.0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.ahead is None) == (self.behind is None):
+            raise ValueError("by how much, and which way? give one of `ahead` and `behind`")
+        return self
+
+    @property
+    def offset(self) -> float:
+        """Seconds that are added to the right time."""
+        return self.ahead if self.ahead is not None else -(self.behind or 0.0)
+
+
 class ServiceRollingRestart(FaultModel):
     """Services are restarted one after another, each healthy before the next, all within the hold time."""
 
@@ -193,6 +218,7 @@ ServiceFault = (
     | ServiceRestart
     | ServiceCrashLoop
     | ServiceReplace
+    | ServiceClock
     | ServiceRollingRestart
 )
 

@@ -6,6 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 from shakedown.plan.faults import conflict
 from shakedown.plan.faults.service import (
     ENDING_SIGNALS,
+    ServiceClock,
     ServiceCrashLoop,
     ServiceFault,
     ServiceKill,
@@ -27,7 +28,7 @@ PLAN = Plan.model_validate({
 })  # fmt: skip
 EACH = [
     ServiceKill(target="x"), ServiceStop(target="x"), ServicePause(target="x"), ServiceRestart(target="x"),
-    ServiceCrashLoop(target="x"), ServiceReplace(target="x", command=["y"]),
+    ServiceCrashLoop(target="x"), ServiceReplace(target="x", command=["y"]), ServiceClock(target="x", ahead="1h"),
 ]  # fmt: skip
 
 
@@ -49,6 +50,14 @@ def test_signals_that_end_nothing(signal, words):
     """What ends no process is refused, with what to use instead."""
     with pytest.raises(ValidationError, match=words):
         ServiceKill(target="x", signal=signal)
+
+
+@pytest.mark.parametrize("given", [{}, {"ahead": "1h", "behind": "1h"}, {"ahead": 0}, {"behind": "11000d"}])
+def test_a_clock_is_off_one_way(given):
+    """By how much, and ahead or behind; anything else is refused."""
+    with pytest.raises(ValidationError):
+        ServiceClock(target="x", **given)
+    assert (ServiceClock(target="x", ahead="1h").offset, ServiceClock(target="x", behind="1m").offset) == (3600, -60)
 
 
 def test_every_ending_signal_exists():
