@@ -152,7 +152,8 @@ def _delay(injection: Injection) -> float | None:
     effect = injection.effect
     if effect is None or not effect.held or effect.unit != "s":
         return None
-    return effect.measured if effect.measured is not None else effect.asked
+    late = effect.measured if effect.measured is not None else effect.asked
+    return late if late is not None and late > 0 else None  # a clock that is behind makes nobody late
 
 
 def stopped_before(lost: Sequence[LedgerFault], experiments: Sequence[ExperimentRecord]) -> ExperimentRecord | None:

@@ -14,7 +14,7 @@ class Proof:
         held: whether the evidence shows what it should.
         evidence: the measured facts, for the report.
         asked, measured: how strong the fault was to be and how strong it was, where that is a number; `unit` says of
-            what (`s`, `%`, `B/s`, …).
+            what (`s`, `B/s`, `keys`, …; of `%` both are fractions).
     """
 
     held: bool

@@ -1,5 +1,7 @@
 """Numbers as a reader wants to see them: in their unit, with their resolution, and never without the samples to support them."""
 
+from collections.abc import Sequence
+
 from shakedown.analysis.quantiles import samples_needed, supported
 from shakedown.records.histogram import Histogram
 from shakedown.records.judgement import ThresholdResult
@@ -18,9 +20,11 @@ __all__ = [
     "recovered",
     "seconds",
     "share",
+    "sparkline",
 ]
 
 NONE = "–"
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def seconds(value: float | None) -> str:
@@ -50,7 +54,7 @@ def amount(value: float | None, unit: str) -> str:
         return format_share(value)
     if unit == "B/s":
         return f"{format_size(value)}/s"
-    return f"{value:.4g}{unit}"
+    return f"{value:.4g}{' ' if unit[:1].isalpha() else ''}{unit}"
 
 
 def margin(result: ThresholdResult) -> str:
@@ -111,3 +115,13 @@ def _resolved(took: float, resolution: float) -> str:
 def verdict(value: Verdict | None, otherwise: str = "… not ended") -> str:
     """A verdict with its mark."""
     return otherwise if value is None else f"{value.symbol} {value}"
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """A bar for each value, from the least to the greatest; a blank where there is none."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    low, high = min(known), max(known)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(" " if value is None else BARS[round((value - low) * scale)] for value in values)

@@ -63,17 +63,17 @@ class RequestCounts:
 
     @property
     def asked(self) -> float:
-        """Per cent of the matched ones, or how many of the first."""
+        """The share of the matched ones, or how many of the first."""
         if self.plan.first is not None:
             return self.plan.first
-        return 100 / self.plan.every if self.plan.every is not None else self.plan.share * 100
+        return 1 / self.plan.every if self.plan.every is not None else self.plan.share
 
     @property
     def measured(self) -> float | None:
         """As `asked`; None while none matched."""
         if self.plan.first is not None:
             return self.disturbed
-        return self.disturbed / self.matched * 100 if self.matched else None
+        return self.disturbed / self.matched if self.matched else None
 
     @property
     def unit(self) -> str:

@@ -80,7 +80,7 @@ def judge_share(counted: dict[str, Counted], asked: float, what: str) -> Proof:
     held = total.agrees(asked) and all(one.agrees(asked) for one in counted.values() if one.enough(asked))
     each = "; ".join(f"{way}: {one.words(asked)}" for way, one in counted.items()) if len(counted) > 1 else ""
     evidence = f"{total.words(asked)} {what}, asked {asked:.2%}" + (f" ({each})" if each else "")
-    return Proof(held=held, evidence=evidence, asked=asked * 100, measured=total.share * 100, unit="%")
+    return Proof(held=held, evidence=evidence, asked=asked, measured=total.share, unit="%")
 
 
 class Treated(PacketFault[P]):

@@ -47,6 +47,4 @@ class RefusedFault(ProxiedFault[NetworkRefused]):
         counted = Counted(came, number)
         other = counted.enough(share) and not counted.agrees(share)
         evidence = f"{'another share than was asked for: ' if other else ''}{evidence}, asked {format_share(share)}"
-        return Proof(
-            held=number > 0 and not other, evidence=evidence, asked=share * 100, measured=counted.share * 100, unit="%"
-        )
+        return Proof(held=number > 0 and not other, evidence=evidence, asked=share, measured=counted.share, unit="%")

@@ -57,6 +57,6 @@ class ReorderingFault(Treated[NetworkReordering]):
             held=proof.held and fine and enough,
             evidence=f"{proof.evidence}; {overtaken:,.0f} were overtaken{words}",
             asked=proof.asked,
-            measured=100 * overtaken / total.seen if total.seen else 0.0,
+            measured=overtaken / total.seen if total.seen else 0.0,
             unit="%",
         )

@@ -193,7 +193,7 @@ class DiskFullFault(HelperFault[ResourceDiskFull]):
                 else f": {text.strip()[-100:]}"
             )
             held = held and full
-        return Proof(held=held, evidence=evidence, asked=self._goal * 100, measured=space.share * 100, unit="%")
+        return Proof(held=held, evidence=evidence, asked=self._goal, measured=space.share, unit="%")
 
     def gone(self) -> Proof:
         """No process and no file of ours."""

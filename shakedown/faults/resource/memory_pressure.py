@@ -92,8 +92,8 @@ class MemoryPressureFault(HelperFault[ResourceMemoryPressure]):
         return Proof(
             held=there and share >= self.plan.fill - NEAR,
             evidence=f"{evidence}: {format_share(share)} of the limit of {format_size(limit)}",
-            asked=self.plan.fill * 100,
-            measured=share * 100,
+            asked=self.plan.fill,
+            measured=share,
             unit="%",
         )
 

@@ -143,8 +143,8 @@ class ClockFault(ReplaceFault):
         else:
             environment = {key: str(value) for key, value in self.plan.environment.items() if value is not None}
             done = subprocess.run(
-                ["date", "+%s"], capture_output=True, text=True, env=environment, check=False, timeout=10
-            )  # noqa: S607
+                ["date", "+%s"], capture_output=True, text=True, env=environment, check=False, timeout=10  # noqa: S607
+            )
             code, said = done.returncode, done.stdout
         try:
             return float(int(said)) - (begun + time.time()) / 2 + 0.5 if code == 0 else None

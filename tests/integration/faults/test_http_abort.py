@@ -26,7 +26,7 @@ def test_no_answer_but_an_end(once, how, errors):
     assert set(ends) <= errors  # the engine's forwarder hands a reset on as an end
     assert paid == "0"
     assert record.effect.held, record.effect
-    assert record.effect.measured == 100
+    assert record.effect.measured == 1
 
 
 def test_the_answer_is_lost_after_the_work_was_done(once):

@@ -100,7 +100,7 @@ def test_a_share_of_the_requests(system):
     record, found = inject(system, HttpStatus(target="web", status=503, share=0.3, path="/stats"), 4, during)
     assert 84 <= found[0] <= 157  # 120 ± 4 standard deviations
     assert record.effect.held, record.effect
-    assert record.effect.asked == 30
+    assert record.effect.asked == pytest.approx(0.3)
     assert record.effect.unit == "%"
 
 

@@ -39,7 +39,7 @@ def test_a_share_is_counted_to_the_end(make_system, python_image):
     record, found = inject(system, plan, 4, lambda: int(system.runner("caller").run_inside(["python3", "-c", ask])[1]))
     assert 60 <= found[0] <= 140
     assert record.effect.held, record.effect
-    assert record.effect.measured == pytest.approx(found[0] / 2, abs=2)
+    assert record.effect.measured == pytest.approx(found[0] / 200, abs=0.02)
     assert f"{found[0]} of 200 attempts" in record.effect.evidence
 
 
