@@ -7,14 +7,16 @@
 """
 
 import os
+import traceback
+from contextlib import nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from flows.baseline import baseline
 from flows.endurance import endurance
@@ -22,6 +24,7 @@ from flows.faults import faults
 from flows.recovery import recovery
 from flows.signals import stop_on_signals
 from flows.stress import stress
+from flows.turns import deployed, turn
 from shakedown.errors import ExitCode, Interrupted, PlanError, ShakedownError
 from shakedown.guard import cleanup, find_engine
 from shakedown.records.judgement import Finding, Severity
@@ -29,14 +32,17 @@ from shakedown.session import RunOptions, Session
 from shakedown.session.history import with_history
 from shakedown.session.judging import run_verdict
 from shakedown.session.live import STAGES, stage_error
+from shakedown.session.progress import listen
 from shakedown.verdict import Verdict, exit_code
-from tasks.artifacts import progress_of
+from tasks.artifacts import log_to, progress_of
+from tasks.reach import UNREACHABLE, reach_of
 from tasks.recovery import look_before_run
 from tasks.report import render_report
 from tasks.services import start_services, stop_services
 
-__all__ = ["RunNotPassed", "RunSummary", "pipeline"]
+__all__ = ["RunNotPassed", "RunSummary", "last_ended", "pipeline"]
 
+_ended: list["RunSummary"] = []  # the last run of this process
 _FLOWS = {"baseline": baseline, "stress": stress, "endurance": endurance, "faults": faults, "recovery": recovery}
 
 
@@ -48,6 +54,7 @@ class RunSummary:
         verdict: None when it was interrupted.
         report: the path of report.md; None when nothing could be rendered.
         exit_code: what a command that ran it should end with.
+        crashed: by a bug of ours, which is neither the system's fault nor the plan's.
     """
 
     run_id: str | None
@@ -55,6 +62,7 @@ class RunSummary:
     reason: str
     report: str | None
     exit_code: int
+    crashed: bool = False
 
 
 class RunNotPassed(RunSummary, Exception):  # noqa: N818  # not an error: the run said what it was asked to find out
@@ -106,6 +114,9 @@ def pipeline(
         summary = RunNotPassed(None, Verdict.ERROR, str(error), None, ExitCode.USAGE)
     except ShakedownError as error:
         summary = RunNotPassed(None, Verdict.ERROR, str(error), None, error.exit_code)
+    _ended[:] = [summary]
+    if summary.crashed:
+        return Crashed(message=summary.reason, data=summary)
     if summary.verdict is Verdict.PASSED:
         return Completed(message=summary.reason, name="Passed", data=summary)
     if summary.verdict is None:
@@ -113,30 +124,47 @@ def pipeline(
     return Failed(message=summary.reason, name=str(summary.verdict).capitalize(), data=summary)
 
 
+def last_ended() -> RunSummary | None:
+    """How the last run of this process ended, also where Prefect's server was no longer there to be told."""
+    return _ended[0] if _ended else None
+
+
 def _run(options: RunOptions) -> RunSummary:
-    _clean_up_after_the_dead(options.root)
-    session = Session.open(options)
-    interrupted = False
+    log = listen(log_to(get_run_logger())) if deployed() else nullcontext()
+    with log, turn(options.root, options.plan):
+        _clean_up_after_the_dead(options.root)
+        session = Session.open(options)
+        reach_of(session)
+        with stop_on_signals(session.stop):
+            return _from_beginning_to_end(session)
+
+
+def _from_beginning_to_end(session: Session) -> RunSummary:
+    interrupted = crashed = False
     error: ShakedownError | None = None
-    with stop_on_signals(session.stop):
-        try:
-            _stages(session)
-        except Interrupted:
-            interrupted = True
-            _skip_rest(session, "interrupted")
-        except ShakedownError as caught:  # before the first stage: the services
-            error = caught
-            finding = Finding(Severity.DOUBT, caught.message, "", caught.details, caught.hint or "")
-            session.find("services", finding)
-            _skip_rest(session, f"could not run: {caught.message}")
-        finally:
-            problems = stop_services(session.run_id)
-        if interrupted:
-            return _close(session, None, "interrupted", ExitCode.INTERRUPTED, problems)
-        if error is not None:
-            return _close(session, Verdict.ERROR, str(error), error.exit_code, problems)
-        verdict, reason = with_history(session, *run_verdict(session, problems))
-        return _close(session, verdict, reason, exit_code(verdict), problems)
+    try:
+        _stages(session)
+    except Interrupted:
+        interrupted = True
+        _skip_rest(session, "interrupted")
+    except ShakedownError as caught:  # before the first stage: the services
+        error = caught
+        finding = Finding(Severity.DOUBT, caught.message, "", caught.details, caught.hint or "")
+        session.find("services", finding)
+        _skip_rest(session, f"could not run: {caught.message}")
+    except Exception as bug:  # noqa: BLE001 - ours: the run ends in order, as after any other error, and says so
+        crashed, error = True, ShakedownError(f"a bug of Shakedown's: {type(bug).__name__}: {bug}")
+        details = tuple(traceback.format_exc().splitlines())
+        session.find("services", Finding(Severity.DOUBT, error.message, "", details, subject="shakedown"))
+        _skip_rest(session, error.message)
+    finally:
+        problems = stop_services(session.run_id)
+    if interrupted:
+        return _close(session, None, "interrupted", ExitCode.INTERRUPTED, problems)
+    if error is not None:
+        return _close(session, Verdict.ERROR, str(error), error.exit_code, problems, crashed=crashed)
+    verdict, reason = with_history(session, *run_verdict(session, problems))
+    return _close(session, verdict, reason, exit_code(verdict), problems)
 
 
 def _stages(session: Session) -> None:
@@ -151,14 +179,37 @@ def _stages(session: Session) -> None:
             session.skip_stage(name, stopped)
         else:
             progress.enter(name)
-            state = _FLOWS[name](session.run_id, return_state=True)
+            how = _carry(session, name)
             session.check_stop()
             outcome = next((one for one in session.outcomes if one.name == name), None)
             if outcome is None:  # a bug of ours, or Prefect's: a stage of which nothing is known is no stage that held
-                outcome = stage_error(session, name, ShakedownError(f"its flow ended as {state.name}: {state.message}"))
+                outcome = stage_error(session, name, ShakedownError(f"its flow ended as {how}"))
             if name == "baseline" and outcome.verdict is not Verdict.PASSED:
                 stopped = f"the baseline {outcome.verdict}: under load nothing could be learned"
     progress.finish("every stage is over")
+
+
+def _carry(session: Session, name: str) -> str:
+    """A stage as a subflow, or, where Prefect's server is gone, without; how it ended, in Prefect's words."""
+    reach = reach_of(session)
+    if reach.wait():
+        try:
+            state = _FLOWS[name](session.run_id, return_state=True)
+        except UNREACHABLE as error:
+            reach.lost(name, error)
+            if name in reach.begun:
+                return f"{type(error).__name__}: {error}"
+        else:
+            return f"{state.name}: {state.message}"
+    session.check_stop()
+    try:
+        state = _FLOWS[name].fn(session.run_id)
+    except Interrupted:
+        raise
+    except Exception as error:  # noqa: BLE001 - as the engine takes it, which makes a failed state of it
+        session.say("warning", name, traceback.format_exc())
+        return f"{type(error).__name__}: {error}"
+    return f"{state.name}: {state.message}"
 
 
 def _skip_rest(session: Session, reason: str) -> None:
@@ -168,7 +219,9 @@ def _skip_rest(session: Session, reason: str) -> None:
             session.skip_stage(name, reason)
 
 
-def _close(session: Session, verdict: Verdict | None, reason: str, code: int, problems: list[str]) -> RunSummary:
+def _close(
+    session: Session, verdict: Verdict | None, reason: str, code: int, problems: list[str], *, crashed: bool = False
+) -> RunSummary:
     """Write the verdict, then render the report from what is written."""
     for problem in problems:
         session.find("services", Finding(Severity.FAILURE, problem, "clean-up failed", subject="shakedown"))
@@ -176,14 +229,17 @@ def _close(session: Session, verdict: Verdict | None, reason: str, code: int, pr
     session.store.end_run(
         session.run_id, status=status, verdict=verdict, reason=reason, exit_code=code, at=session.clock.now()
     )
+    reach = reach_of(session)
+    reach.wait()  # the results are written; now a server that is restarted may be told
     report: str | None = None
     try:
         report = render_report(session.run_id)
     except ShakedownError as error:
         session.say("warning", "", str(error))
     session.close(status=status, verdict=verdict, reason=reason, code=ExitCode(code))
+    reach.close()
     kind = RunSummary if verdict is Verdict.PASSED else RunNotPassed
-    return kind(session.run_id, verdict, reason, report, code)
+    return kind(session.run_id, verdict, reason, report, code, crashed)
 
 
 def _clean_up_after_the_dead(root: Path) -> None:

@@ -8,10 +8,11 @@ from prefect.states import Completed, Failed
 
 from flows.signals import stop_on_signals
 from shakedown.errors import Interrupted, ShakedownError
-from shakedown.session import current
+from shakedown.session import Session, current
 from shakedown.session.aborting import watch_stage
 from shakedown.session.live import StageOutcome, stage_error
 from shakedown.verdict import Verdict
+from tasks.reach import reach_of
 
 __all__ = ["carry_through"]
 
@@ -26,16 +27,30 @@ def carry_through(run_id: str, name: str, body: Callable[[], StageOutcome]) -> S
         Interrupted: the run is to end.
     """
     session = current(run_id)
+    reach = reach_of(session)
+    reach.begun.add(name)
+    with stop_on_signals(session.stop):
+        try:
+            state = _state_of(_outcome_of(session, name, body))
+            reach.ended(name, state)
+        finally:
+            reach.wait()  # here, where a signal is heard; the engine, which tells the server next, would not hear one
+    return state
+
+
+def _outcome_of(session: Session, name: str, body: Callable[[], StageOutcome]) -> StageOutcome:
     session.begin_stage(name)
     session.aborts = watch_stage(session, name)
     try:
-        with stop_on_signals(session.stop):
-            outcome = body()
+        return body()
     except Interrupted:
         session.end_stage(name, Verdict.INCONCLUSIVE, "interrupted")
         raise
     except ShakedownError as error:
-        outcome = stage_error(session, name, error)
+        return stage_error(session, name, error)
+
+
+def _state_of(outcome: StageOutcome) -> State[Any]:
     if outcome.verdict is Verdict.PASSED:
         return Completed(message="passed", data=str(outcome.verdict))
     return Failed(message=outcome.reason or str(outcome.verdict), name=str(outcome.verdict).capitalize())

@@ -8,5 +8,6 @@ faults    one experiment
 recovery  what is kept before, and looked at afterwards: comparison, invariants, ledgers, leftovers
 report    the report
 artifacts what a run leaves in Prefect's UI
+reach     whether the server still answers, and a run without it
 ========  ==================================================================
 """

@@ -1,9 +1,10 @@
-"""What a run leaves in Prefect's UI: its progress, its thresholds, its report. None of it can change how a run ends."""
+"""What a run leaves in Prefect's UI: its progress, its log, its thresholds, its report. None of it can change how a run ends."""
 
+import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -18,9 +19,11 @@ from prefect.exceptions import PrefectException
 from shakedown.plan import planned_durations
 from shakedown.records.judgement import ThresholdResult
 from shakedown.session import Session
+from shakedown.session.progress import Progress
 from shakedown.units import format_duration, format_share, format_size
+from tasks.reach import reach_of
 
-__all__ = ["ProgressBar", "name_images", "progress_of", "publish_report", "threshold_table"]
+__all__ = ["ProgressBar", "log_to", "name_images", "progress_of", "publish_report", "threshold_table"]
 
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
 _LEAST = 1.0  # seconds: a stage of suites alone plans no time, and is not nothing
@@ -56,23 +59,41 @@ class ProgressBar:
 
     def _show(self, percent: float, words: str) -> None:
         text = f"{words} (run {self._session.run_id})"
-        with _beside_the_point(self._session):
+
+        def send() -> None:
             if self._artifact is None:
                 made = create_progress_artifact(percent, key=_key("progress", self._session), description=text)
                 self._artifact = made if isinstance(made, UUID) else None  # its type has the asynchronous form too
             else:
                 update_progress_artifact(self._artifact, percent, description=text)
 
+        _beside_the_point(self._session, send)
+
+
+def log_to(logger: "logging.Logger | logging.LoggerAdapter[Any]") -> Callable[[Progress], None]:
+    """A listener that writes what happens into a flow run's log, which the UI shows; loads speak too often for that."""
+
+    def write(news: Progress) -> None:
+        if news.kind != "load":
+            level = logging.WARNING if news.kind in ("finding", "warning") else logging.INFO
+            subject = f"{news.subject}: " if news.subject else ""
+            logger.log(level, "%.1f s  %s%s", news.at, subject, news.text)
+
+    return write
+
 
 def publish_report(session: Session, path: Path) -> None:
     """Keep the report's text and the table of its thresholds as artifacts of the task that goes on."""
     description = f"run {session.run_id}"
-    with _beside_the_point(session):
+
+    def send() -> None:
         thresholds = threshold_table(session.results.thresholds(session.run_id))
         if thresholds:
             create_table_artifact(table=thresholds, key=_key("thresholds", session), description=description)
         text = name_images(path.read_text(encoding="utf-8"), path.parent)
         create_markdown_artifact(key=_key("report", session), markdown=text, description=description)
+
+    _beside_the_point(session, send)
 
 
 def name_images(markdown: str, folder: Path) -> str:
@@ -106,10 +127,14 @@ def _key(kind: str, session: Session) -> str:
     return f"{kind}-{session.loaded.plan.name}".lower().replace("_", "-")
 
 
-@contextmanager
-def _beside_the_point(session: Session) -> Iterator[None]:
-    """What Prefect's server will not take is told and changes nothing: the results are in the database."""
+def _beside_the_point(session: Session, send: Callable[[], None]) -> None:
+    """What Prefect's server will not take is told and changes nothing: the results are in the database.
+
+    A server that does not answer is not asked: Prefect's client would try for a minute, and the run would wait for it.
+    """
+    if not reach_of(session).here():
+        return
     try:
-        yield
+        send()
     except (PrefectException, httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
         session.say("warning", "", f"no artifact in Prefect: {type(error).__name__}: {error}")
