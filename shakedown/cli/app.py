@@ -206,6 +206,27 @@ def trend(
 
 
 @app.command()
+def history(
+    plan: Annotated[
+        str | None, typer.Option(help="A plan's name, or its file; by default that of the newest run.")
+    ] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="Write a page that needs nothing else, and print where it is.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="With --html: the file; by default in the results' folder.")
+    ] = None,
+    profile: Profile = None,
+    limit: Annotated[int, typer.Option(help="How many runs a figure is shown over.", min=1, max=1000)] = 100,
+    root: Root = ROOT,
+) -> None:
+    """Show all runs of a plan, and every figure over them, with verdicts and changes of level. Ends with 0 whatever it shows."""
+    from shakedown.cli.history import show_history
+
+    show_history(plan, root, profile=profile, limit=limit, as_page=html, output=output)
+
+
+@app.command()
 def prune(
     keep: Annotated[str | None, typer.Option(help="Keep runs that began within this time: 90d.")] = None,
     keep_last: Annotated[

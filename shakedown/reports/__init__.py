@@ -12,6 +12,8 @@ brief     what summary.md has beyond report.md: a timeline in Mermaid, sparkline
 html      report.html, from that Markdown and the series
 context   what users' own templates are given
 own       reports by users' own templates, in a sandbox
+history   a plan's runs over time
+history_page  that, on a page
 series    what the charts draw
 axis      the time axis of every chart: stages, fault windows, recovery points
 charts    SVG charts over it

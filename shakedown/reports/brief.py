@@ -2,13 +2,13 @@
 
 import re
 
+from shakedown.reports.amounts import sparkline
 from shakedown.reports.model import Report
 from shakedown.reports.series import load_series
 from shakedown.verdict import Verdict
 
 __all__ = ["mermaid", "sparklines"]
 
-BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 40
 LONGEST = 40
 
@@ -51,6 +51,5 @@ def sparklines(report: Report) -> list[tuple[str, str, float, float]]:
             size = -(-len(points) // WIDTH)
             values = [max(value for _, value in points[at : at + size]) for at in range(0, len(points), size)]
             low, high = min(values), max(values)
-            bars = "".join(BARS[round((value - low) / (high - low) * 7) if high > low else 0] for value in values)
-            found.append((name, bars, low, high))
+            found.append((name, sparkline(values), low, high))
     return found

@@ -24,7 +24,7 @@ from shakedown.reports.model import Report
 from shakedown.reports.resource_charts import SPARSE, Panel, PanelLine, own_panels, resource_panels
 from shakedown.reports.series import Lines, load_series, memory_series
 
-__all__ = ["as_image", "render_html"]
+__all__ = ["as_image", "render_html", "script_json"]
 
 _FOLD = re.compile(r"<details>\n<summary>[^<>\n]*</summary>|</details>")
 SHORT = 20  # characters of a cell that stays on one line
@@ -54,7 +54,7 @@ def render_html(report: Report, markdown: str, charts: Mapping[str, str], folder
 
     return environment.get_template("report.html.j2").render(
         run=report.run, verdict=str(report.run.verdict or report.run.status), body=Markup(body), sections=sections,  # noqa: S704 - made by the renderer, which escapes
-        data=Markup(_script_json(_data(report))), library=part("uplot.js"), style=part("uplot.css"),  # noqa: S704 - escaped for scripts
+        data=Markup(script_json(_data(report))), library=part("uplot.js"), style=part("uplot.css"),  # noqa: S704 - escaped for scripts
         charts=set(charts),
     )  # fmt: skip
 
@@ -217,7 +217,7 @@ def _breaks(points: list[tuple[float, float]], gap: float) -> list[tuple[float, 
     return [(before, after) for (before, _), (after, _) in pairwise(points) if after - before > gap]
 
 
-def _script_json(data: object) -> str:
+def script_json(data: object) -> str:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").replace("\u2028", "\\u2028")
