@@ -14,6 +14,7 @@ from rich.text import Text
 
 from shakedown.cli.annotations import annotate
 from shakedown.cli.console import err, out, paint
+from shakedown.cli.live import Panel
 from shakedown.errors import ExitCode, ReportError, ShakedownError, UsageError
 from shakedown.session.progress import Progress, listen
 
@@ -34,37 +35,35 @@ _MARKS = {
 
 
 class _Teller:
-    """Lines for what happens; for the load, one line that is rewritten (terminal) or repeated now and then (elsewhere)."""
+    """Lines for what happens; below them what goes on, rewritten all the time (terminal), or the loads now and then (elsewhere)."""
 
-    def __init__(self) -> None:
+    def __init__(self, planned: Mapping[str, float]) -> None:
         self._lock = threading.Lock()
-        self._loads: dict[str, str] = {}
+        self._panel = Panel(planned)
         self._last_plain = 0.0
-        self.live: Live | None = None
+        self.live = False
+
+    def __rich__(self) -> Text:
+        with self._lock:
+            return self._panel.shown(err.width)
 
     def __call__(self, news: Progress) -> None:
-        with self._lock:
-            if news.kind == "load":
-                self._load(news)
-                return
-            if news.kind == "stage":
-                self._loads.clear()
-            colour = {"finding": "red", "warning": "yellow", "stage": "bold"}.get(news.kind, "")
-            subject = f"{news.subject}: " if news.subject and news.kind not in ("stage", "finding", "run") else ""
-            first, *rest = f"{subject}{news.text}".splitlines() or [""]
-            line = escape(f"{news.at:7.1f} s  {_MARKS[news.kind]} {first}")
-            err.print(f"[{colour}]{line}[/]" if colour else line)
-            for more in rest:
-                err.print(escape(f"             {more}"))
-
-    def _load(self, news: Progress) -> None:
-        self._loads[news.subject] = news.text
-        line = "   ".join(f"{name}: {text}" for name, text in self._loads.items())
-        if self.live is not None:
-            self.live.update(Text(f"{news.at:7.1f} s  … {line}", no_wrap=True, overflow="ellipsis"))
-        elif news.at - self._last_plain >= PLAIN_EVERY:
-            self._last_plain = news.at
-            err.print(escape(f"{news.at:7.1f} s  … {line}"))
+        with self._lock:  # not while printing: that draws the panel, which needs it, perhaps in another thread
+            self._panel.take(news)
+            loads = self._panel.loads()
+            plain = news.kind == "load" and not self.live and news.at - self._last_plain >= PLAIN_EVERY
+            if plain:
+                self._last_plain = news.at
+        if plain:
+            err.print(escape(f"{news.at:7.1f} s  … {loads}"))
+        if news.kind in ("load", "resources"):
+            return
+        colour = {"finding": "red", "warning": "yellow", "stage": "bold"}.get(news.kind, "")
+        subject = f"{news.subject}: " if news.subject and news.kind not in ("stage", "finding", "run") else ""
+        first, *rest = f"{subject}{news.text}".splitlines() or [""]
+        line = escape(f"{news.at:7.1f} s  {_MARKS[news.kind]} {first}")
+        told = [f"[{colour}]{line}[/]" if colour else line, *(escape(f"             {more}") for more in rest)]
+        err.print("\n".join(told))
 
 
 def run_plan(
@@ -91,7 +90,8 @@ def run_plan(
     loaded = load_plan(plan, profile=profile, overrides=overrides, environ=os.environ)
     for template in [*templates, *(loaded.base / name for name in loaded.plan.report.templates)]:
         check_template(template)  # a mistake is told now, not after the run
-    planned = sum(planned_durations(loaded.plan).values())
+    durations = planned_durations(loaded.plan)
+    planned = sum(durations.values())
     err.print(
         f"{escape(loaded.plan.name)}: about {planned:.0f} s of planned load, holds and pauses; suites and recoveries come on top"
     )
@@ -106,11 +106,11 @@ def run_plan(
     err.print("starting Prefect" + ("" if os.environ.get("PREFECT_API_URL") else " (its own temporary server)"))
     from flows.pipeline import RunSummary, pipeline
 
-    teller = _Teller()
+    teller = _Teller(durations)
     with listen(teller):
         if err.is_terminal:
-            with Live(console=err, refresh_per_second=4, transient=True) as live:
-                teller.live = live
+            teller.live = True
+            with Live(console=err, refresh_per_second=2, transient=True, get_renderable=teller.__rich__):
                 summary = _call(pipeline, RunSummary, plan, profile, overrides, root, seed, build)
         else:
             summary = _call(pipeline, RunSummary, plan, profile, overrides, root, seed, build)

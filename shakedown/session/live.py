@@ -7,7 +7,7 @@ import shlex
 import socket
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +30,8 @@ from shakedown.results.tables import RunRow
 from shakedown.results.workload import machine_digest, workload_digest
 from shakedown.services import System
 from shakedown.session.fingerprint import environment_of, git_state, image_digests
-from shakedown.session.progress import Progress, tell
+from shakedown.session.lately import Lately
+from shakedown.session.progress import Progress, heard, tell
 from shakedown.session.registry import register, unregister
 from shakedown.verdict import Verdict
 
@@ -42,6 +43,7 @@ __all__ = ["RunOptions", "Session", "StageOutcome", "stage_error"]
 
 STAGES = ("baseline", "stress", "endurance", "faults", "recovery")
 KEPT_PROBES = 20_000
+SHOWN_LIVE = ("cpu", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Session:
     findings: list[tuple[str, Finding]] = field(default_factory=list)
     outcomes: list[StageOutcome] = field(default_factory=list)
     probes: deque[ProbeResult] = field(default_factory=lambda: deque(maxlen=KEPT_PROBES))
+    lately: Lately = field(default_factory=Lately)  # what loads did, for the terminal
     latest: dict[tuple[str, str], float] = field(default_factory=dict)  # source, series -> its last sample
     idle: dict[str, list[float]] = field(default_factory=dict)  # after the baseline's loads, by `service.series`
     observer: Observer | None = None
@@ -230,9 +233,12 @@ class Session:
             self.watchdog.close()
 
     # ------------------------------------------------------------------------------------------------------ what happens
-    def say(self, kind: str, subject: str, text: str) -> None:
+    def say(
+        self, kind: str, subject: str, text: str, *, event: str = "", numbers: Mapping[str, float] | None = None
+    ) -> None:
         """Tell whoever listens."""
-        tell(Progress(self.run_id, self.clock.now(), kind, subject, self.loaded.redactor.redact(text)))  # type: ignore[arg-type]
+        said = self.loaded.redactor.redact(text)
+        tell(Progress(self.run_id, self.clock.now(), kind, subject, said, event, numbers or {}))  # type: ignore[arg-type]
 
     def on_event(self, event: Event) -> None:
         """An event for the time axis."""
@@ -243,12 +249,21 @@ class Session:
             {"service": "service", "fault": "fault"}.get(kind, "warning" if kind == "sampler" else "stage"),
             event.subject,
             event.message,
+            event=event.kind,
         )
 
     def on_samples(self, samples: Sequence[Sample]) -> None:
         """Samples from the observer."""
         self.latest.update({(sample.source, sample.series): sample.value for sample in samples})
         self._keep(lambda: self.store.add_samples(self.run_id, samples))
+        if not heard():
+            return
+        found: dict[str, dict[str, float]] = {}
+        for sample in samples:
+            if sample.series in SHOWN_LIVE:
+                found.setdefault(sample.source, {})[sample.series] = sample.value
+        for source, numbers in found.items():
+            self.say("resources", source, "", numbers=numbers)
 
     def on_probes(self, probes: Sequence[ProbeResult]) -> None:
         """Looks from the prober."""
@@ -262,10 +277,8 @@ class Session:
         self._keep(lambda: self.store.add_delta(self.run_id, stage, repetition, delta))
         if self.aborts is not None:
             self.aborts.take(delta)
-        ended = sum(bucket.response.count for bucket in delta.buckets.values())
-        bad = sum(pulse.bad for pulse in delta.pulses.values())
-        if ended:
-            self.say("load", delta.load, f"{ended / 0.5:.0f} answers/s, {bad} errors")
+        if heard() and (recent := self.lately.take(delta, self.clock.now())) is not None:
+            self.say("load", delta.load, str(recent))
 
     def _keep(self, write: object) -> None:
         """Store something from a thread that cannot fail the run by itself; the loss is remembered and fails it later."""
