@@ -283,7 +283,7 @@ def read(home: Path) -> tuple[float, float, dict[str, int], int]:
                     "where stage.name = 'endurance'"
                 )
             ).one()
-            counted = dict(link.execute(text("select status, count(*) from test group by status")).tuples().all())
+            counted = dict(link.execute(text("select status, count(*) from test group by status")).all())
             peak = link.execute(text("select max(peak_memory) from suite")).scalar_one()
     finally:
         store.engine.dispose()
