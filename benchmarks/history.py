@@ -2,7 +2,8 @@
 
 The runs are small but whole: rows of run, stages, services, loads, histograms, samples, events, thresholds, figures. They
 are made once from a real run's shape and copied with shifted values, straight into the tables. Questions are asked as the
-commands ask them, in one process that is warm; the start of a Python process comes on top.
+commands ask them, in one process that is warm; the start of a Python process comes on top. SQLite and PostgreSQL are asked
+alike; without `--postgresql` a server of the demo's image is started in a container, and removed at the end.
 """  # noqa: INP001
 
 import argparse
@@ -13,7 +14,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,14 +25,18 @@ from publish import publish
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from shakedown.analysis.changepoints import find_changes  # noqa: E402 - from this very folder's project
-from shakedown.analysis.regression import look_back, yardstick  # noqa: E402
+from shakedown.errors import ShakedownError  # noqa: E402 - from this very folder's project
+from shakedown.guard import find_engine  # noqa: E402
+from shakedown.plan.services import Build  # noqa: E402
 from shakedown.records.figures import FigureName  # noqa: E402
 from shakedown.records.histogram import Histogram  # noqa: E402
 from shakedown.reports import write_report  # noqa: E402
+from shakedown.reports.history import collect_history, trend_of  # noqa: E402
+from shakedown.reports.history_page import render_history  # noqa: E402
 from shakedown.results import Results, Store  # noqa: E402
 from shakedown.results.history import comparable, look_at_run  # noqa: E402
 from shakedown.results.transfer import TABLES  # noqa: E402
+from shakedown.services.images import build_image  # noqa: E402
 
 BEGIN, END = "<!-- history: begin -->", "<!-- history: end -->"
 PLANS = 10
@@ -122,10 +128,7 @@ def trend(results: Results) -> int:
         "plan-3", "smoke", workload=newest.workload, machine=newest.machine, name=P95, limit=50
     )  # fmt: skip
     results.count("plan-3", "smoke")
-    values = [peer.figures[P95].value or 0.0 for peer in peers]
-    for end in range(len(values)):
-        look_back({P95: values[: end + 1]})
-    return len(find_changes(values, yardstick("p95")))
+    return len(trend_of(P95, peers).levels)
 
 
 def compare_last(results: Results) -> int:
@@ -135,6 +138,11 @@ def compare_last(results: Results) -> int:
     return len(look_at_run(results.figures(newest.id), peers, ["*.*.*"])[0])
 
 
+def history(results: Results, root: Path) -> int:
+    """What `shakedown history --html` asks, works out and writes for a plan's 1,000 runs and ten figures over 100 of them."""
+    return len(render_history(collect_history(results, "plan-3"), root / "history.html", root))
+
+
 def questions(results: Results, folder: Path) -> dict[str, Callable[[], object]]:
     """What is timed."""
     return {
@@ -142,6 +150,7 @@ def questions(results: Results, folder: Path) -> dict[str, Callable[[], object]]
         "`trend`, 50 runs": lambda: trend(results),
         "a run's comparison with those before it": lambda: compare_last(results),
         "`report`, charts and all": lambda: write_report(results, RUN, folder),
+        "`history --html`, 1,000 runs": lambda: history(results, folder.parent),
         "a run by the beginning of its name": lambda: results.run(RUN[:-2]),
         "opening the store": lambda: reopen(results, folder.parent),
     }  # fmt: skip
@@ -179,20 +188,64 @@ def plans(store: Store) -> list[str]:
     return lines
 
 
+@contextmanager
+def postgresql(url: str | None) -> Iterator[str | None]:
+    """The address of an empty database: the one given, or one of a server of our own; None where there is no engine."""
+    if url is not None:
+        yield url
+        return
+    try:
+        engine = find_engine()
+    except ShakedownError as error:
+        sys.stderr.write(f"PostgreSQL is left out: {error}\n")
+        yield None
+        return
+    tag = build_image(engine, ROOT / "examples" / "courier" / "images" / "postgres", Build(context="."), lambda _: None)
+    word = "bench"
+    container = engine.containers.run(
+        tag, detach=True, environment={"POSTGRES_PASSWORD": word, "POSTGRES_USER": word}, ports={"5432/tcp": ("127.0.0.1", None)}
+    )  # fmt: skip
+    try:
+        container.reload()
+        found = f"postgresql+psycopg://{word}:{word}@127.0.0.1:{container.ports['5432/tcp'][0]['HostPort']}/{word}"
+        wait_for(found)
+        yield found
+    finally:
+        container.remove(force=True, v=True)
+
+
+def wait_for(url: str, within: float = 120.0) -> None:
+    """Wait until a database answers.
+
+    Raises:
+        OperationalError: it did not.
+    """
+    limit = time.monotonic() + within
+    while True:
+        try:
+            with sa.create_engine(url).connect():
+                return
+        except sa.exc.OperationalError:
+            if time.monotonic() > limit:
+                raise
+            time.sleep(0.3)
+
+
 def main() -> None:
     """Fill, ask, publish."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument(
-        "--postgresql", metavar="URL", help="an empty database of a PostgreSQL server, to be asked as well"
+        "--postgresql", metavar="URL", help="an empty database to be asked instead of one in a container of ours"
     )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     columns: dict[str, dict[str, tuple[float, float]]] = {}
-    filled, steps = {}, []
-    with tempfile.TemporaryDirectory() as name:
+    filled: dict[str, float] = {}
+    steps: list[str] = []
+    with tempfile.TemporaryDirectory() as name, postgresql(options.postgresql) as server:
         root = Path(name)
-        for kind, url in (("SQLite", f"sqlite:///{root / 'shakedown.db'}"), ("PostgreSQL", options.postgresql)):
+        for kind, url in (("SQLite", f"sqlite:///{root / 'shakedown.db'}"), ("PostgreSQL", server)):
             if url is None:
                 continue
             store = Store.open(root, url)
