@@ -21,6 +21,7 @@ from prefect.states import Cancelled, Completed, Crashed, Failed
 from flows.baseline import baseline
 from flows.endurance import endurance
 from flows.faults import faults
+from flows.parameters import Build, Overrides, PlanFile, Profile, Root, Seed, Stages, without_the_others
 from flows.recovery import recovery
 from flows.signals import stop_on_signals
 from flows.stress import stress
@@ -76,11 +77,11 @@ class RunNotPassed(RunSummary, Exception):  # noqa: N818  # not an error: the ru
 
 
 def _run_name() -> str:
-    """`courier smoke`: what the UI lists a run as."""
+    """`courier smoke stress`: what the UI lists a run as."""
     parameters = flow_run.parameters
     plan = Path(str(parameters.get("plan", "")))
     name = plan.resolve().parent.name if plan.stem == "plan" else plan.stem
-    return " ".join(filter(None, [name, parameters.get("profile")])) or "run"
+    return " ".join(filter(None, [name, parameters.get("profile"), *parameters.get("stages", ())])) or "run"
 
 
 @flow(
@@ -89,27 +90,29 @@ def _run_name() -> str:
     description="Baseline, stress, endurance, faults and recovery of a plan, with one verdict",
 )
 def pipeline(
-    plan: str = "examples/courier/plan.yaml",
-    profile: str | None = None,
-    overrides: tuple[str, ...] = (),
-    root: str | None = None,
-    seed: int | None = None,
-    build: str | None = None,
+    plan: PlanFile = "examples/courier/plan.yaml",
+    profile: Profile | None = None,
+    stages: Stages = [],  # noqa: B006 - never changed; the form shows it
+    overrides: Overrides = [],  # noqa: B006
+    root: Root | None = None,
+    seed: Seed | None = None,
+    build: Build | None = None,
 ) -> State[Any]:
     """Run a plan.
 
     Args:
         plan: The plan, a YAML file; relative to the project's folder.
-        profile: One of the plan's profiles, such as `smoke` or `nightly`; None runs the plan as it stands.
+        profile: One of the plan's profiles; none runs the plan as it stands.
+        stages: Only these stages; none means all of the plan. The baseline, which the others are compared with, runs always.
         overrides: Changes to the plan, each like `stages.stress.parallel.0.rate=50`.
-        root: The folder for results; None takes the worker's `SHAKEDOWN_ROOT`, or else `.shakedown` in the project.
-        seed: Makes schedules and data repeatable; None draws a new one.
+        root: The folder for results; none takes the worker's `SHAKEDOWN_ROOT`, or else `.shakedown` in the project.
+        seed: Makes schedules and data repeatable; none draws a new one.
         build: A name for what is tested, such as a version; `shakedown compare` compares builds.
     """
     folder = Path(root or os.environ.get("SHAKEDOWN_ROOT") or ".shakedown")
-    options = RunOptions(Path(plan), profile, overrides, folder, seed, build or "")
     try:
-        summary = _run(options)
+        changes = without_the_others(Path(plan), profile, overrides, stages)
+        summary = _run(RunOptions(Path(plan), profile, tuple(changes), folder, seed, build or ""))
     except PlanError as error:
         summary = RunNotPassed(None, Verdict.ERROR, str(error), None, ExitCode.USAGE)
     except ShakedownError as error:

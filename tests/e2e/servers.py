@@ -33,14 +33,19 @@ def program(*arguments: object, env: dict[str, str], log: Path) -> Iterator[subp
                 member.kill()
 
 
+def client_environment(folder: Path, api: str, **more: str) -> dict[str, str]:
+    """The environment of a client of this server, which keeps its files in `folder`."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(NOT_KEPT)}
+    settings = {"PREFECT_API_URL": api, "PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    return {**kept, **settings, "DO_NOT_TRACK": "1", **more}
+
+
 @contextmanager
 def serving(folder: Path, **more: str) -> Iterator[dict[str, str]]:
     """A server that answers; the environment in which its clients run."""
     port = free_port()
     api = f"http://127.0.0.1:{port}/api"
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(NOT_KEPT)}
-    settings = {"PREFECT_API_URL": api, "PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    environment = {**kept, **settings, "DO_NOT_TRACK": "1", **more}
+    environment = client_environment(folder, api, **more)
     log = folder / "server.log"
     with program("server", "start", "--host", "127.0.0.1", "--port", port, env=environment, log=log):
         until = time.monotonic() + 150

@@ -13,11 +13,13 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import yaml
 
 from shakedown.results import Results, RunInfo
+from shakedown.session.live import STAGES
 from shakedown.verdict import Verdict
 from tests.conftest import ROOT
-from tests.e2e.servers import BIN, program, serving
+from tests.e2e.servers import BIN, client_environment, program
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first pays for server, worker and deployments
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -89,16 +91,16 @@ class Prefect:
 
 
 @pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
+def prefect(_shared_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
     """What prefect.yaml's comments say to type, typed."""
-    folder = tmp_path_factory.mktemp("server")
-    with serving(folder, PREFECT_WORKER_QUERY_SECONDS="1", NO_COLOR="1") as environment:
-        server = Prefect(environment["PREFECT_API_URL"], environment)
-        server("work-pool", "create", "local", "--type", "process")
-        worker = ("worker", "start", "--pool", "local", "--limit", "1")
-        with program(*worker, env=environment, log=folder / "worker.log"):
-            server("deploy", "--all", "--no-prompt")
-            yield server
+    folder = tmp_path_factory.mktemp("worker")
+    environment = client_environment(folder, _shared_server, PREFECT_WORKER_QUERY_SECONDS="1", NO_COLOR="1")
+    server = Prefect(_shared_server, environment)
+    server("work-pool", "create", "local", "--type", "process")
+    worker = ("worker", "start", "--pool", "local", "--limit", "1")
+    with program(*worker, env=environment, log=folder / "worker.log"):
+        server("deploy", "--all", "--no-prompt")
+        yield server
 
 
 @pytest.fixture
@@ -131,16 +133,31 @@ def conclusions(root: Path) -> dict:
 
 
 def test_deployments_are_as_prefect_yaml_says(prefect):
-    """Smoke waits to be asked; nightly is scheduled by cron; both take one run at a time and check their parameters."""
-    found = {name: prefect.get(f"deployments/name/shakedown/{name}") for name in ("smoke", "nightly")}
+    """All are there; nightly alone is scheduled; each takes one run at a time, checks its parameters and has a clear form."""
+    wanted = {one["name"]: one for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
+    assert {"smoke", "nightly", "plan", *STAGES} == set(wanted)
+    found = {one["name"]: one for one in prefect.post("deployments/filter", {})}
+    assert set(found) == set(wanted)
     schedules = {name: [(s["schedule"]["cron"], s["active"]) for s in it["schedules"]] for name, it in found.items()}
-    assert schedules == {"smoke": [], "nightly": [("0 2 * * *", True)]}
-    assert {it["global_concurrency_limit"]["limit"] for it in found.values()} == {1}
-    properties = found["smoke"]["parameter_openapi_schema"]["properties"]
-    assert set(properties) == {"plan", "profile", "overrides", "root", "seed", "build"}
+    assert schedules == {name: [("0 2 * * *", True)] if name == "nightly" else [] for name in found}
+    for name, it in found.items():
+        assert it["description"] == wanted[name]["description"]
+        assert it["parameters"] == wanted[name]["parameters"]
+        assert it["global_concurrency_limit"]["limit"] == 1
+        assert it["enforce_parameter_schema"]
+        assert it["job_variables"]["env"]["DO_NOT_TRACK"] == "1"
+    properties = found["plan"]["parameter_openapi_schema"]["properties"]
+    assert list(properties) == ["plan", "profile", "stages", "overrides", "root", "seed", "build"]
     assert all(len(it["description"]) > 20 for it in properties.values())
-    with pytest.raises(httpx.HTTPStatusError, match="409"):
-        prefect.start(seed="not a number")
+    assert properties["profile"]["anyOf"][0]["enum"] == ["smoke", "nightly"]
+    assert properties["stages"]["items"]["enum"] == list(STAGES)
+
+
+@pytest.mark.parametrize("wrong", [{"seed": "not a number"}, {"stages": ["strss"]}, {"plan": ""}])
+def test_a_wrong_parameter_is_refused_before_anything_starts(prefect, wrong):
+    """The server itself says no: there is no run."""
+    with pytest.raises(httpx.HTTPStatusError, match=r"409|422"):
+        prefect.start(**wrong)
 
 
 def test_a_deployment_gives_what_the_command_line_gives(prefect, plan, tmp_path):
