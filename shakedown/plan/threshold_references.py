@@ -31,6 +31,7 @@ from shakedown.plan.uses import label_of, request_tags
 
 __all__ = ["ThresholdReferences"]
 
+OURSELVES, OBSERVER = "shakedown", ("observer_cpu", "observer_memory")  # what watching costs, cores and bytes
 COUNTED_IN_ALL = ("dropped", "dropped_rate", "count", "bytes", "received")  # over a whole load, and in no moment of it
 
 
@@ -66,7 +67,7 @@ class ThresholdReferences:
             return ["cpu", "memory", "network_rx", "network_tx", "block_read", "block_write", "context_switches"]
         service = self._plan.services.get(source)
         if service is None:
-            return None
+            return list(OBSERVER) if source == OURSELVES else None
         declared = service.metrics.series if service.metrics else []
         measured = [] if isinstance(service, ExternalService) else list(SERIES_UNITS)
         return [*measured, *declared, *service.probes]
