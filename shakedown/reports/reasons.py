@@ -16,6 +16,7 @@ from shakedown.verdict import Verdict
 
 __all__ = ["Reason", "run_reasons", "stage_reasons", "tidy"]
 
+TESTS = 3  # that failed, named beside their suite's threshold
 _MARK = re.compile("\x00(\\d+)\x00")
 _NAME = re.compile("\x01(\\d+)\x01")
 
@@ -131,21 +132,31 @@ def _known(report: Report, stage: StageInfo) -> Iterator[_Known]:
     for cause, results in inconclusive.items():
         for result in results:
             words = f"{result.text}: {_said(result.actual, result.unit)}"
-            yield from _threshold(words, result, cause, results, findings)
+            yield from _threshold(words, result, cause, results, _of_suite(report, stage, result, findings))
 
 
 def _threshold(
-    words: str, result: ThresholdResult, cause: str, alike: list[ThresholdResult], findings: list[tuple[int, Finding]]
+    words: str, result: ThresholdResult, cause: str, alike: list[ThresholdResult], tests: list[tuple[int, Finding]]
 ) -> Iterator[_Known]:
-    """A threshold; those that could not be judged for one cause speak once."""
-    subject, _, rest = result.text.partition(".")
+    """A threshold; those that could not be judged for one cause speak once, that of a suite with its tests' findings."""
+    subject = result.text.partition(".")[0]
     if cause:
         yield _Known(f"{words} ({cause})", alike[0].text.partition(".")[0], f"{_list(alike)}: {cause}")
         return
-    tests = [number for number, item in findings if item.title.startswith("test ") and rest.startswith("success_rate")]
-    number = tests[0] if tests else None
     shown = f"{result.text}: measured {amount(result.actual, result.unit)} (n = {result.samples})"
-    yield _Known(words, subject, shown, "", number)
+    told = [item.title for _, item in tests[:TESTS]] + ([f"{len(tests) - TESTS} more"] if tests[TESTS:] else [])
+    yield _Known(words, subject, ": ".join(filter(None, [shown, ", ".join(told)])), "", tests[0][0] if tests else None)
+
+
+def _of_suite(
+    report: Report, stage: StageInfo, result: ThresholdResult, findings: list[tuple[int, Finding]]
+) -> list[tuple[int, Finding]]:
+    """The findings of the tests that failed of the suite whose success a threshold asks for."""
+    suite, _, rest = result.text.partition(".")
+    if not rest.startswith("success_rate"):
+        return []
+    names = {test.test for where, test in report.failed_tests if where == stage.name and test.suite == suite}
+    return [(number, item) for number, item in findings if item.subject in names]
 
 
 def _said(value: float | None, unit: str) -> str:
