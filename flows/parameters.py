@@ -15,10 +15,13 @@ __all__ = ["Build", "Overrides", "PlanFile", "Profile", "Root", "Seed", "StageNa
 StageName = Literal["baseline", "stress", "endurance", "faults", "recovery"]
 
 PlanFile = Annotated[str, Field(min_length=1, examples=["examples/courier/plan.yaml"])]
-Profile = Literal["smoke", "nightly"] | Annotated[str, Field(title="another", min_length=1)]
+Profile = (
+    Annotated[Literal["smoke", "nightly"], Field(title="one of these")]
+    | Annotated[str, Field(title="another", min_length=1)]
+)
 Stages = Annotated[list[StageName], Field(json_schema_extra={"uniqueItems": True})]
 Overrides = Annotated[list[str], Field(examples=[["stages.stress.parallel.0.rate=50"]])]
-Root = Annotated[str, Field(min_length=1, examples=["/var/lib/shakedown"])]
+Root = Annotated[str, Field(examples=["/var/lib/shakedown"])]
 Seed = Annotated[int, Field(examples=[7])]
 Build = Annotated[str, Field(examples=["1.4.2"])]
 

@@ -94,25 +94,25 @@ def pipeline(
     profile: Profile | None = None,
     stages: Stages = [],  # noqa: B006 - never changed; the form shows it
     overrides: Overrides = [],  # noqa: B006
-    root: Root | None = None,
+    root: Root = "",
     seed: Seed | None = None,
-    build: Build | None = None,
+    build: Build = "",
 ) -> State[Any]:
     """Run a plan.
 
     Args:
         plan: The plan, a YAML file; relative to the project's folder.
-        profile: One of the plan's profiles; none runs the plan as it stands.
-        stages: Only these stages; none means all of the plan. The baseline, which the others are compared with, runs always.
+        profile: One of the plan's profiles; `None` runs the plan as it stands.
+        stages: Only these stages; with none selected, all of the plan's. The baseline, which the others are compared with, runs always.
         overrides: Changes to the plan, each like `stages.stress.parallel.0.rate=50`.
-        root: The folder for results; none takes the worker's `SHAKEDOWN_ROOT`, or else `.shakedown` in the project.
-        seed: Makes schedules and data repeatable; none draws a new one.
-        build: A name for what is tested, such as a version; `shakedown compare` compares builds.
+        root: The folder for results; empty takes the worker's `SHAKEDOWN_ROOT`, or else `.shakedown` in the project.
+        seed: Makes schedules and data repeatable; `None` draws a new one.
+        build: A name for what is tested, such as a version, or empty; `shakedown compare` compares builds.
     """
     folder = Path(root or os.environ.get("SHAKEDOWN_ROOT") or ".shakedown")
     try:
         changes = without_the_others(Path(plan), profile, overrides, stages)
-        summary = _run(RunOptions(Path(plan), profile, tuple(changes), folder, seed, build or ""))
+        summary = _run(RunOptions(Path(plan), profile, tuple(changes), folder, seed, build))
     except PlanError as error:
         summary = RunNotPassed(None, Verdict.ERROR, str(error), None, ExitCode.USAGE)
     except ShakedownError as error:

@@ -313,6 +313,18 @@ def proxy(
 
 
 @app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="Where Prefect's server listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port.", min=1, max=65535)] = 4200,
+    root: Root = ROOT,
+) -> None:
+    """Bring up Prefect's server, the deployments of prefect.yaml and a worker, and print the address, until Ctrl-C."""
+    from shakedown.cli.ui import serve_ui
+
+    serve_ui(host, port, root, Path())
+
+
+@app.command()
 def watch(
     container: Annotated[list[str] | None, typer.Option(help="A container, by name or id. May be repeated.")] = None,
     pid: Annotated[list[int] | None, typer.Option(help="A process with its children. May be repeated.")] = None,

@@ -147,7 +147,7 @@ def _call(
             overrides=list(overrides),
             root=str(root),
             seed=seed,
-            build=build or None,
+            build=build,
             return_state=True,
         )
     except (RuntimeError, *UNREACHABLE) as error:
