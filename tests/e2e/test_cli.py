@@ -91,12 +91,18 @@ def plan(tmp_path: Path, status: int = 200) -> None:
 def test_a_small_run_passes(tmp_path):
     """A plan without containers runs to its verdict; report and summary say the same; the run can be shown again."""
     plan(tmp_path)
-    done = shakedown("run", "plan.yaml", "--junit", "out.xml", "--summary", "out.md", cwd=tmp_path)
+    for name in ("mail.html.j2", "line.txt.j2"):  # of the plan, and of the command
+        (tmp_path / name).write_text("{{ plan }} {{ verdict }} {{ loads|length }}")
+    with (tmp_path / "plan.yaml").open("a") as file:
+        file.write("report: {templates: [mail.html.j2]}\n")
+    files = ("--junit", "out.xml", "--summary", "out.md", "--template", "line.txt.j2")
+    done = shakedown("run", "plan.yaml", *files, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stdout.startswith("✓ passed")
     folder = next((tmp_path / ".shakedown" / "runs").iterdir()) / "report"
     assert (tmp_path / "out.xml").read_bytes() == (folder / "junit.xml").read_bytes()
     assert (tmp_path / "out.md").read_text().startswith("## tiny: ✓ passed")
+    assert {(folder / name).read_text() for name in ("mail.html", "line.txt")} == {"tiny passed 2"}
     assert {file.name for file in folder.iterdir()} >= {
         "report.md",
         "report.html",

@@ -148,6 +148,20 @@ def test_json_writes_no_file(copy):
     assert (copy / "runs" / "run-failed" / "report" / "summary.json").read_text(encoding="utf-8") == done.stdout
 
 
+def test_a_template_of_ones_own(store, tmp_path):
+    """`--template` prints what it makes, or writes it with `--out`; a mistake is exit 2 with file and line, and no traceback."""
+    (tmp_path / "own.md.j2").write_text("{{ run }} {{ verdict }}\n")
+    done = shakedown("report", "run-failed", "--template", "own.md.j2", "--root", store, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "run-failed failed\n", "")
+    done = shakedown("report", "run-failed", "--template", "own.md.j2", "--out", "out", "--root", store, cwd=tmp_path)
+    assert done.stdout.strip() == "out/own.md"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["own.md"]
+    (tmp_path / "own.md.j2").write_text("\n{{ verdikt }}")
+    done = shakedown("report", "run-failed", "--template", "own.md.j2", "--root", store, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "own.md.j2:2: there is no `verdikt`" in done.stderr
+
+
 def test_no_space_for_the_report(copy, tmp_path):
     """A chart that cannot be written whole: one error with a hint, exit 4, no half file, and the old report stays."""
     folder = tmp_path / "report"
