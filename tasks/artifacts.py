@@ -26,6 +26,7 @@ from tasks.reach import reach_of
 __all__ = ["ProgressBar", "log_to", "name_images", "progress_of", "publish_report", "threshold_table"]
 
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
+_LOGGED = ("run", "stage", "service", "suite", "fault", "finding", "warning")
 _LEAST = 1.0  # seconds: a stage of suites alone plans no time, and is not nothing
 
 
@@ -71,10 +72,10 @@ class ProgressBar:
 
 
 def log_to(logger: "logging.Logger | logging.LoggerAdapter[Any]") -> Callable[[Progress], None]:
-    """A listener that writes what happens into a flow run's log, which the UI shows; loads speak too often for that."""
+    """A listener that writes what happens into a flow run's log, which the UI shows; but not what comes every second."""
 
     def write(news: Progress) -> None:
-        if news.kind != "load":
+        if news.kind in _LOGGED and news.text:
             level = logging.WARNING if news.kind in ("finding", "warning") else logging.INFO
             subject = f"{news.subject}: " if news.subject else ""
             logger.log(level, "%.1f s  %s%s", news.at, subject, news.text)
