@@ -16,7 +16,7 @@ from courier.metrics import METRICS
 from courier.presence import Presence
 from courier.queue import Queue, QueueUnavailable
 from courier.settings import SETTINGS
-from courier.store import Store
+from courier.store import Store, StoreUnavailable
 
 TEXT_LIMIT = 10_000
 EVENTS = ("message", "status", "delivery")
@@ -56,6 +56,22 @@ class Intake:
                     await self._queue.accept(*item)
                 except QueueUnavailable:
                     break
+
+
+class Review:
+    """Whether there is room for more messages that wait for a person: looked at twice a second."""
+
+    def __init__(self, store: Store, limit: int) -> None:
+        self._store, self._limit, self.full = store, limit, False
+
+    async def watch(self) -> None:
+        """Look for ever; while nobody can tell, what was seen last counts."""
+        while self._limit:
+            await asyncio.sleep(0.5)
+            try:
+                self.full = (await self._store.figures())["review_depth"] >= self._limit
+            except StoreUnavailable:
+                continue
 
 
 class RateLimit:
@@ -110,6 +126,8 @@ async def post_message(request: web.Request) -> web.Response:
         return web.json_response({"error": "too many requests"}, status=429, headers={"Retry-After": "1"})
     document = await _document(request)
     message, user, text = _text(document, "id", 100), _text(document, "user", 100), _text(document, "text", TEXT_LIMIT)
+    if request.app["review"].full:
+        return web.json_response({"error": "too much waits for review"}, status=503, headers={"Retry-After": "5"})
     state = await request.app["intake"].accept(message, user, text)
     METRICS.counters[f'messages_total{{outcome="{state}"}}'] += 1
     if state == "full":
@@ -159,6 +177,11 @@ async def inventory(request: web.Request) -> web.Response:
     return web.json_response(await request.app["store"].inventory())
 
 
+async def review_done(request: web.Request) -> web.Response:
+    """A person looked at all that waited for one."""
+    return web.json_response({"reviewed": await request.app["store"].reviewed()})
+
+
 async def message_figures(request: web.Request) -> web.Response:
     """Figures of the messages, and whether the books are right."""
     return web.json_response(await request.app["store"].books())
@@ -170,6 +193,7 @@ def main() -> None:
     queue, store = Queue(), Store("api")
     app = make_app(queue, store)
     app["intake"], app["limit"], app["audit"] = Intake(queue, store), RateLimit(SETTINGS.rate_limit), Audit()
+    app["review"] = Review(store, SETTINGS.review_limit)
     app["cache"] = Cache(SETTINGS.cache_size, float("inf") if defects.on("stale-cache") else CACHE_FOR)
     app.router.add_post("/messages", post_message)
     app.router.add_get("/messages", list_messages)
@@ -177,12 +201,14 @@ def main() -> None:
     app.router.add_post("/webhook", webhook)
     app.router.add_get("/api/inventory/stats", inventory)
     app.router.add_get("/api/messages/stats", message_figures)
+    app.router.add_post("/review/done", review_done)
 
     async def start(app: web.Application) -> None:
         await patiently(queue.prepare)
         await patiently(store.prepare)
         app["session"] = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=10, ttl_dns_cache=2))
         app["presence"] = Presence(app["session"])
+        app["reviewing"] = asyncio.create_task(app["review"].watch())
         if defects.on("lose-writes"):
             app["flusher"] = asyncio.create_task(app["intake"].flush_for_ever())
 

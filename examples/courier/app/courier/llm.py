@@ -73,6 +73,8 @@ class Provider:
                     body = await answer.json()
                     return (str(body["text"]), float(body["confidence"])), False
                 again = answer.status not in FINAL
+                if answer.status in (401, 403):  # nothing but a person can help
+                    print(f"ALERT {self.name} refuses the key: {answer.status}", flush=True)
         except asyncio.TimeoutError:
             again = False
         except (aiohttp.ClientError, ValueError, KeyError):

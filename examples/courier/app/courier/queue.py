@@ -14,7 +14,6 @@ from courier import defects
 from courier.settings import SETTINGS
 
 STREAM, GROUP = "messages", "workers"
-REMEMBER = 3600  # ids are unique in the database too; this only spares the worker the work
 DEAD, DEAD_LIMIT = "dead", 1000
 HOLD_OFF = 25.0
 NO_LIMIT = 10**12
@@ -91,7 +90,9 @@ class Queue:
         """`accepted`, `duplicate` or `full`."""
         limit = NO_LIMIT if defects.on("unbounded-queue") else SETTINGS.queue_limit
         try:
-            return await self._call("EVAL", _ACCEPT, 2, STREAM, f"seen:{message}", message, user, text, limit, REMEMBER)
+            return await self._call(
+                "EVAL", _ACCEPT, 2, STREAM, f"seen:{message}", message, user, text, limit, SETTINGS.remember
+            )
         except ResponseError as error:
             if "OOM" in str(error):
                 return "full"

@@ -19,7 +19,10 @@ class Settings:
     chat: str = os.environ.get("CHAT_URL", "http://chat:8080")
     port: int = int(_number("PORT", 8000))
     queue_limit: int = int(_number("COURIER_QUEUE_LIMIT", 5000))
-    review_limit: int = int(_number("COURIER_REVIEW_LIMIT", 100))
+    review_limit: int = int(_number("COURIER_REVIEW_LIMIT", 0))  # messages that wait for a person; 0: any number
+    remember: int = int(
+        _number("COURIER_REMEMBER", 3600)
+    )  # seconds that the queue knows an id; the database always does
     rate_limit: float = _number("COURIER_RATE_LIMIT", 0)  # requests per second of one client; 0: none
     pool_size: int = int(_number("COURIER_POOL_SIZE", 6))
     call_timeout: float = _number("COURIER_CALL_TIMEOUT", 2.0)

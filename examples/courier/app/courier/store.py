@@ -195,6 +195,11 @@ class Store:
         )
         return [dict(row) for row in rows]
 
+    async def reviewed(self) -> int:
+        """A person looked at all that waited for one; how many."""
+        done = await self._run("execute", "UPDATE messages SET status = 'reviewed' WHERE status = 'review'")
+        return int(done.split()[-1])
+
     async def sent(self, ids: list[int]) -> None:
         """These were sent."""
         await self._run("execute", "UPDATE outbox SET sent_at = now() WHERE id = ANY($1::bigint[])", ids)
