@@ -121,20 +121,6 @@ class TemplateComparison(BaseModel):
     reason: str
 
 
-class TemplateRegression(BaseModel):
-    """A figure beside those of earlier comparable runs; `change` is as `shakedown trend` says it."""
-
-    figure: str
-    unit: str
-    change: str
-    value: float | None
-    usual: float | None
-    limit: float | None
-    runs: int
-    in_a_row: int
-    reason: str
-
-
 class TemplateResource(BaseModel):
     """One sampled series; counters per second."""
 
@@ -164,7 +150,6 @@ class TemplateContext(Summary):
     suites: list[TemplateSuite]
     tests: list[TemplateTest]
     comparisons: list[TemplateComparison]
-    regressions: list[TemplateRegression]
     resources: list[TemplateResource]
 
 
@@ -216,14 +201,6 @@ def context_of(report: Report) -> dict[str, Any]:
                 reason=item.reason,
             )
             for item in report.comparisons
-        ],
-        regressions=[
-            TemplateRegression(
-                figure=str(one.name), unit=one.unit, change=one.outlook.change.value, value=one.outlook.value,
-                usual=one.outlook.usual, limit=one.outlook.limit, runs=one.outlook.runs, in_a_row=one.outlook.in_a_row,
-                reason=one.outlook.reason,
-            )
-            for one in report.regressions
         ],
         resources=[
             TemplateResource(

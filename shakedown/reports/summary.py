@@ -113,6 +113,20 @@ class SummaryLedger(BaseModel):
     others: dict[str, int] = {}  # corrupted, phantom, resurrected, out_of_order, unwanted; those that there are
 
 
+class SummaryRegression(BaseModel):
+    """A figure beside those of earlier comparable runs; `change` is as `shakedown trend` says it."""
+
+    figure: str
+    unit: str
+    change: str
+    value: float | None
+    usual: float | None
+    limit: float | None
+    runs: int
+    in_a_row: int
+    reason: str
+
+
 class Summary(BaseModel):
     """One run."""
 
@@ -136,6 +150,7 @@ class Summary(BaseModel):
     reasons: list[SummaryReason]
     untested: list[SummaryUntested]
     covers: list[SummaryCovered]
+    regressions: list[SummaryRegression]
 
 
 def summarise(report: Report) -> Summary:
@@ -200,6 +215,14 @@ def summarise(report: Report) -> Summary:
                 entries=[SummaryEntry(where=one.where, verdict=one.verdict, reason=one.reason) for one in row.entries],
             )
             for row in covered_rows(report)
+        ],
+        regressions=[
+            SummaryRegression(
+                figure=str(one.name), unit=one.unit, change=one.outlook.change.value, value=one.outlook.value,
+                usual=one.outlook.usual, limit=one.outlook.limit, runs=one.outlook.runs, in_a_row=one.outlook.in_a_row,
+                reason=one.outlook.reason,
+            )
+            for one in report.regressions
         ],
     )  # fmt: skip
 
