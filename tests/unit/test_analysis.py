@@ -276,6 +276,9 @@ def test_a_busy_machine_is_not_the_services_fault():
     assert foreign_cpu(cpu(1.5, 0.5), ["api"]) == 1.0
     assert foreign_cpu([Sample(1.0, "api", "cpu", 1.0)], ["api"]) is None
     assert disturbed(cpu(0.6, 0.5), cpu(1.9, 1.8), ["api"], 2) == ""  # it is the service itself
+    assert disturbed(cpu(2.0, 1.8), cpu(2.0, 1.9), ["api"], 2) == ""  # full, by the service itself
+    assert "full" in disturbed(cpu(2.0, 0.3), cpu(2.0, 0.3), ["api"], 2)  # how many wait is not known
+    assert disturbed(cpu(1.5, 0.3), cpu(1.5, 0.3), ["api"], 2) == ""
     reason = disturbed(cpu(0.6, 0.5), cpu(1.9, 0.5), ["api"], 2)
     assert "70 % of the machine, 5 % before" in reason
 

@@ -30,6 +30,7 @@ __all__ = ["Behaviour", "Scene", "judge_scene"]
 
 NOTED_STORM, NOTED_HERD = 2.0, 5.0  # times the usual: noted, when the plan asks nothing
 GOES_ON = 0.5
+QUICK, MOSTLY, ENOUGH_LOOKS = 0.25, 0.95, 20  # health checks of who has nothing to do with it: seconds, share, number
 LONG_FAULT = 5.0  # seconds, to miss a breaker that nobody asked for
 _DEAD = ("service-kill", "service-stop", "service-pause", "network-blackhole", "network-refused", "network-partition",
          "http-abort", "http-hang")  # fmt: skip
@@ -175,7 +176,8 @@ class _Judge:
         if limit is not None and not found:
             self.parts.append((Verdict.INCONCLUSIVE, f"longest < {format_duration(limit)}: nothing was asked"))
         elif limit is not None and (over := beyond(found, limit)):
-            self._find(self._unless_crowded(findings.no_timeout(scene.name, over, limit, scene.client, self.victims)))
+            too_long = findings.no_timeout(scene.name, over, limit, scene.client, self.victims)
+            self._find(self._with_control(too_long) if scene.crowded else too_long)
         elif limit is None and scene.client not in self.victims:
             gave_up = [wait for wait in found if wait.outcome == "timed_out" and scene.requests.get(wait.request)]
             if gave_up:
@@ -184,6 +186,24 @@ class _Judge:
                     findings.no_timeout(scene.name, gave_up, own, scene.client, self.victims, severity=Severity.NOTE)
                 )
         return found
+
+    def _with_control(self, finding: Finding) -> Finding:
+        """A finding of long waits on a crowded machine: it stands if services that the fault does not concern were quick."""
+        scene = self.scene
+        concerned = dependents(scene.depends_on, scene.victims or ()) | {scene.client}
+        others = [name for name in scene.depends_on if name not in concerned] if scene.victims is not None else []
+        looks = [
+            look for look in scene.probes
+            if look.service in others and scene.phases.during[0] <= look.at < scene.watched_until
+        ]  # fmt: skip
+        quick = sum(look.healthy and look.latency <= QUICK for look in looks)
+        if len(looks) < ENOUGH_LOOKS or quick < MOSTLY * len(looks):
+            return self._unless_crowded(finding)
+        words = (
+            f"it is not the machine, although {scene.crowded.partition(':')[0]}: {quick} of {len(looks)} health checks of "
+            f"{', '.join(others)} were answered within {format_duration(QUICK)} meanwhile"
+        )
+        return replace(finding, evidence=(*finding.evidence, words))
 
     # ----------------------------------------------------------------------------------------------------------- calls
     def _points(self, series: str) -> list[tuple[float, float]]:

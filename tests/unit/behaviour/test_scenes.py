@@ -98,7 +98,10 @@ def test_a_service_that_depends_on_nothing_disturbed_may_not_fall():
 def test_a_crowded_machine_makes_slowness_a_doubt():
     """Where others kept the machine busy, health checks and waits are inconclusive; failing core functions still fail."""
     crowd = {"crowded": "other programs took 80 % of the machine"}
-    slow = scene(expect={"longest": "2s"}, **MISTAKES["no time-out"], **crowd)
+    starved = [
+        look for name in ("mail", "db") for look in looks(name, latency=lambda at: 0.6 if at in FAULT else 0.004)
+    ]
+    slow = scene(expect={"longest": "2s"}, probes=starved, **MISTAKES["no time-out"], **crowd)
     fell = scene(probes=looks("mail", lambda at: 13 <= at < 21), **crowd)
     for found in (slow, fell):
         assert [one.severity for one in found.findings] == [Severity.DOUBT]
@@ -177,6 +180,18 @@ def test_no_load_at_all_passes_nothing():
     found = scene(what=empty, calls=lambda _: 0, expect={**EVERYTHING, "core": ["read"]})
     assert failures(found) == []
     assert Verdict.INCONCLUSIVE in {verdict for verdict, _ in found.parts}
+
+
+def test_a_long_wait_is_not_the_crowded_machines_when_others_are_quick():
+    """Services that the fault does not concern are the control: where they answer as ever, clients waited for the system."""
+    found = scene(
+        expect={"longest": "2s"}, crowded="other programs took 80 % of the machine: so", **MISTAKES["no time-out"]
+    )
+    assert failures(found) == ["no time-out"]
+    assert any("mail" in line and "not the machine" in line for line in found.findings[0].evidence)
+    alone = scene(expect={"longest": "2s"}, crowded="other programs took 80 %", victims=("db", "llm", "mail"),
+                  **MISTAKES["no time-out"])  # fmt: skip
+    assert [one.severity for one in alone.findings] == [Severity.DOUBT]
 
 
 @pytest.mark.parametrize(
