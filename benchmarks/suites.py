@@ -52,7 +52,7 @@ class Package:
 PACKAGES = (
     Package("toolz", "1.2.0", "toolz/tests"),
     Package("boltons", "26.2.0", "tests"),
-    Package("more-itertools", "11.2.1", "tests"),
+    Package("pluggy", "1.6.0", "testing"),
 )
 
 
