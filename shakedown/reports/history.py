@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["History", "Point", "ProfileHistory", "Trend", "collect_history", "level_words", "trend_of"]
 
+_STAGES = ("baseline", "stress", "endurance", "faults")
 _FIRST = {str(Change.REGRESSED): 0, str(Change.SUSPECT): 1, str(Change.IMPROVED): 2}  # what changed stands first
 
 
@@ -115,10 +116,19 @@ def _profile(results: Results, newest: RunInfo, most: int) -> ProfileHistory:
     peers = results.peers(
         newest.plan, newest.profile, workload=newest.workload, machine=newest.machine, limit=most
     )  # fmt: skip
-    names = dict.fromkeys(name for peer in reversed(peers) for name in peer.figures)
+    names = {name for peer in peers for name in peer.figures}
     trends = [trend_of(name, [peer for peer in peers if name in peer.figures]) for name in names]
-    trends.sort(key=lambda trend: _FIRST.get(trend.points[-1].word, len(_FIRST)))
+    trends.sort(key=_place)
     return ProfileHistory(newest.profile, trends, len(peers), results.count(newest.plan, newest.profile) - len(peers))
+
+
+def _place(trend: Trend) -> tuple[int, int, FigureName]:
+    stage = trend.name.stage
+    return (
+        _FIRST.get(trend.points[-1].word, len(_FIRST)),
+        _STAGES.index(stage) if stage in _STAGES else len(_STAGES),
+        trend.name,
+    )
 
 
 def trend_of(name: FigureName, peers: Sequence[Peer]) -> Trend:
