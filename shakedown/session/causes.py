@@ -55,11 +55,11 @@ def late_recovery(bench: "FaultBench", record: ExperimentRecord, limit: float, c
 
 
 def breach_of(result: ThresholdResult, load: LoadResult, start: float | None, end: float | None) -> tuple[str, str]:
-    """Cause and recommendation for a threshold that did not hold between two instants of an experiment."""
+    """Cause and recommendation for a threshold that did not hold between two instants of an experiment; both may be unknown."""
     subject = result.text.split(" ", 1)[0]
     error_rate = window_stats(load, start=start, end=end).error_rate
     known = unbounded_queue(subject, result.actual, error_rate)
-    return known or ("what clients saw was worse than the plan allows", "")
+    return known or ("", "")
 
 
 def name_experiments(bench: "FaultBench") -> None:

@@ -191,9 +191,7 @@ class _Judge:
             return Verdict.PASSED, ""
         if not record.broke:
             return Verdict.INCONCLUSIVE, words
-        self._find(
-            Severity.FAILURE, record, f"{record.name}: {words}", "what clients saw was worse than the plan allows"
-        )
+        self._find(Severity.FAILURE, record, f"{record.name}: {words}", "")
         return Verdict.FAILED, words
 
     def _find(self, severity: Severity, record: ExperimentRecord, title: str, cause: str) -> None:

@@ -397,10 +397,9 @@ class FaultBench:
 
     def judge(self) -> list[tuple[Verdict, str]]:
         """Judge every experiment on everything that was measured; verdicts with their reasons."""
+        name_experiments(self)  # first: what explains the others
         quiet = judge_quiet_alerts(self.session, "faults", *self.warm, when="in the steady load before the faults")
-        verdicts = [part for part in quiet if part[0] is not Verdict.PASSED] + judge_experiments(self)
-        name_experiments(self)
-        return verdicts
+        return [part for part in quiet if part[0] is not Verdict.PASSED] + judge_experiments(self)
 
 
 def _under_way(handle: LoadHandle) -> int:
