@@ -25,6 +25,7 @@ from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadDelta, LoadResult
 from shakedown.records.observation import Event, ProbeResult, Sample
 from shakedown.records.suites import SuiteResult
+from shakedown.reports import check_template
 from shakedown.results import PROFILE_CUTS, Results, Store
 from shakedown.results.tables import RunRow
 from shakedown.results.workload import machine_digest, workload_digest
@@ -122,9 +123,12 @@ class Session:
 
         Raises:
             PlanError: the plan is wrong.
+            UsageError: a template that it names is wrong.
             StoreError, GuardError: something cannot be written.
         """
         loaded = load_plan(options.plan, profile=options.profile, overrides=options.overrides, environ=os.environ)
+        for name in loaded.plan.report.templates:
+            check_template(loaded.base / name)  # a mistake is told now, not after the run
         clock = RunClock.start()
         run_id = f"{clock.wall:%Y%m%d-%H%M%S}-{loaded.plan.name}-{secrets.token_hex(2)}"
         root = options.root.resolve()

@@ -12,6 +12,7 @@ from shakedown.plan import load_plan
 from shakedown.reports.context import CONTEXT_VERSION, TemplateContext, context_of
 from shakedown.reports.model import collect
 from shakedown.reports.own import FILTERS, FUNCTIONS, check_template, own_name, own_report, own_text
+from shakedown.session import RunOptions, Session
 from tests.conftest import ROOT
 from tests.unit.reports.scenes import SCENES
 
@@ -100,6 +101,16 @@ def test_a_plan_names_its_templates(tmp_path):
         load_plan(plan, environ={})
     write(tmp_path, "x", "mail.html.j2")
     assert load_plan(plan, environ={}).plan.report.templates == ["mail.html.j2"]
+
+
+def test_no_run_begins_with_a_wrong_template(tmp_path):
+    """A mistake in a plan's template ends a run before anything is started or written."""
+    write(tmp_path, "\n{{ verdikt }}", "mail.html.j2")
+    head = "version: 1\nname: t\nservices: {}\nstages: {baseline: {suites: [s]}}\nsuites: {s: {command: [ls]}}\n"
+    plan = write(tmp_path, head + blocks("yaml")[0], "plan.yaml")
+    with pytest.raises(UsageError, match=r"mail\.html\.j2:2: there is no `verdikt`"):
+        Session.open(RunOptions(plan, root=tmp_path / "root"))
+    assert not (tmp_path / "root").exists()
 
 
 @pytest.mark.parametrize(
