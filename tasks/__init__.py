@@ -8,6 +8,7 @@ faults    one experiment
 recovery  what is kept before, and looked at afterwards: comparison, invariants, ledgers, leftovers
 report    the report
 artifacts what a run leaves in Prefect's UI
+events    what a run says to Prefect's automations
 reach     whether the server still answers, and a run without it
 ========  ==================================================================
 """

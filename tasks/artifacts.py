@@ -21,11 +21,13 @@ from shakedown.records.judgement import ThresholdResult
 from shakedown.session import Session
 from shakedown.session.progress import Progress
 from shakedown.units import format_duration, format_share, format_size
+from tasks.events import publish_events
 from tasks.reach import reach_of
 
-__all__ = ["ProgressBar", "log_to", "name_images", "progress_of", "publish_report", "threshold_table"]
+__all__ = ["ProgressBar", "log_to", "name_images", "progress_of", "publish_report", "threshold_table", "unwrap"]
 
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
+_PLAIN = re.compile(r"(?![#>|<\s]|[-*+] |\d+[.)] |[-=*_]{3,}\s*$)\S")  # the beginning of a line that is only text
 _LOGGED = ("run", "stage", "service", "suite", "fault", "finding", "warning")
 _LEAST = 1.0  # seconds: a stage of suites alone plans no time, and is not nothing
 
@@ -84,15 +86,16 @@ def log_to(logger: "logging.Logger | logging.LoggerAdapter[Any]") -> Callable[[P
 
 
 def publish_report(session: Session, path: Path) -> None:
-    """Keep the report's text and the table of its thresholds as artifacts of the task that goes on."""
+    """Keep the report's text and the table of its thresholds as artifacts of the task that goes on; say what came of it."""
     description = f"run {session.run_id}"
 
     def send() -> None:
         thresholds = threshold_table(session.results.thresholds(session.run_id))
         if thresholds:
             create_table_artifact(table=thresholds, key=_key("thresholds", session), description=description)
-        text = name_images(path.read_text(encoding="utf-8"), path.parent)
+        text = unwrap(name_images(path.read_text(encoding="utf-8"), path.parent))
         create_markdown_artifact(key=_key("report", session), markdown=text, description=description)
+        publish_events(session)
 
     _beside_the_point(session, send)
 
@@ -100,6 +103,26 @@ def publish_report(session: Session, path: Path) -> None:
 def name_images(markdown: str, folder: Path) -> str:
     """The same text with each image's path written out: a UI elsewhere can show no file of this machine."""
     return _IMAGE.sub(lambda image: f"{image[1]}: `{folder / image[2]}`", markdown)
+
+
+def unwrap(markdown: str) -> str:
+    """The same text with each paragraph in one line: the UI ends a line where the source does.
+
+    What Markdown gives a meaning at the beginning of a line, and what is fenced or indented, stays as it is.
+    """
+    lines: list[str] = []
+    fenced = False
+    open_paragraph = False
+    for line in markdown.splitlines():
+        fence = line.lstrip().startswith(("```", "~~~"))
+        plain = not fenced and not fence and _PLAIN.match(line) is not None
+        if plain and open_paragraph:
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+        open_paragraph = plain and not line.endswith("  ")
+        fenced ^= fence
+    return "\n".join(lines) + "\n"
 
 
 def threshold_table(thresholds: Sequence[tuple[str, str, ThresholdResult]]) -> list[dict[str, str]]:

@@ -26,7 +26,10 @@ def program(*arguments: object, env: dict[str, str], log: Path) -> Iterator[subp
         try:
             yield process
         finally:
-            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            try:
+                family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            except psutil.NoSuchProcess:  # a test killed it
+                family = []
             process.terminate()
             _, alive = psutil.wait_procs(family, timeout=15)
             for member in alive:
