@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from raglox import defects
 
-PER_SECOND = float(os.environ.get("RAGLOX_RATE_LIMIT", 20))
-AT_ONCE = float(os.environ.get("RAGLOX_AT_ONCE", 50))
+PER_SECOND = float(os.environ.get("RAGLOX_RATE_LIMIT", 5))
+AT_ONCE = float(os.environ.get("RAGLOX_AT_ONCE", 20))
 CLIENTS = 10_000
 
 
