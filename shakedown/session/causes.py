@@ -171,7 +171,9 @@ def _poisoned(session: Session) -> Finding | None:
         since = stuck_since(depths)
         if since is None:
             continue
-        healthy = _healthy_since(session, since)
+        healthy, ill = _health_since(session, since)
+        if ill:  # whoever is down since then processes nothing, whatever was sent
+            continue
         finding = poison_message(f"{source}.{series}", since, depths[-1][1], malformed, healthy)
         if finding is not None:
             return finding
@@ -192,9 +194,11 @@ def _malformed(session: Session) -> list[tuple[str, float]]:
     return sorted(first.items(), key=lambda item: item[1])
 
 
-def _healthy_since(session: Session, since: float) -> list[str]:
+def _health_since(session: Session, since: float) -> tuple[list[str], list[str]]:
+    """Who said all the while that it is healthy, and who said for the greater part that it is not."""
     looks: dict[str, list[bool]] = {}
     for probe in session.results.probes(session.run_id):
         if probe.at >= since:
             looks.setdefault(probe.service, []).append(probe.healthy)
-    return [service for service, said in looks.items() if said.count(True) >= 0.9 * len(said)]
+    healthy = [service for service, said in looks.items() if said.count(True) >= 0.9 * len(said)]
+    return healthy, [service for service, said in looks.items() if said.count(True) < 0.5 * len(said)]

@@ -7,10 +7,11 @@ import pytest
 
 from shakedown.records.experiment import ExperimentRecord, Injection, Proof
 from shakedown.records.histogram import Histogram
-from shakedown.records.judgement import ThresholdResult
+from shakedown.records.judgement import Finding, Severity, ThresholdResult
+from shakedown.records.ledger import LedgerFault, LedgerResult
 from shakedown.records.load import Bucket, BucketKey, GeneratorHealth, LoadCounts, LoadResult, Outcome, Pulse
-from shakedown.records.observation import Sample
-from shakedown.session.causes import breach_of, late_recovery, name_experiments
+from shakedown.records.observation import ProbeResult, Sample
+from shakedown.session.causes import breach_of, late_recovery, name_experiments, name_losses
 from shakedown.verdict import Verdict
 
 RATE = 10
@@ -89,3 +90,24 @@ def test_a_loop_that_waits_for_somebody_slow(lag, slow, starved, named):
     run = bench(measured, record("http-delay", "chat", effect=LATE), samples=samples)
     name_experiments(run)
     assert [("(blocking call)" in finding.cause) for finding in run.session.found] == ([True] if named else [])
+
+
+@pytest.mark.parametrize(("healthy", "named"), [(True, True), (False, False)])
+def test_who_is_down_is_not_held_up_by_a_message(healthy, named):
+    """A queue that grows since a malformed message came is laid on it unless the service that should process is down since."""
+    measured = load()
+    measured.buckets[BucketKey("odd", Outcome.OK, 20)] = Bucket()
+    found = ["writes are acknowledged before they are stored (lost writes)"]
+    scenario = SimpleNamespace(operations=["odd"], tags={"odd": {"input": "malformed"}})
+    session = SimpleNamespace(
+        loaded=SimpleNamespace(plan=SimpleNamespace(scenarios={"users": scenario}, ledgers={"l": SimpleNamespace(read=None)})),
+        results=SimpleNamespace(
+            samples=lambda *_: [Sample(at + 0.5, "api", "queue_depth", max(0.0, 5.0 * (at - 20))) for at in range(60)],
+            probes=lambda _: [ProbeResult(float(at), "worker", at < 21 or healthy, 0.01, "") for at in range(60)],
+            experiments=lambda _: [],
+        ),
+        run_id="r", loads=[measured],
+    )  # fmt: skip
+    result = LedgerResult("l", 10, lost=1, faults=[LedgerFault("k", "lost", 30.0, "")])
+    causes = [finding.cause for finding in name_losses(session, result, [Finding(Severity.FAILURE, "t", found[0])])]
+    assert any("(poison message)" in cause for cause in causes) is named
