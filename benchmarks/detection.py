@@ -77,6 +77,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
+STRESSED = ("poison-message", "race", "stale-cache")  # these need the stress stage; `--short` leaves it out for the others
+
+
 @dataclass(frozen=True)
 class Said:
     """What one run said.
@@ -119,7 +122,7 @@ def command_of(job: Job, folder: Path, *, short: bool = False) -> list[str]:
     """The command line of a run.
 
     Args:
-        short: only the experiments that the defect needs.
+        short: only the experiments that the defect needs, and the stress only where it needs that.
     """
     command = [str(SHAKEDOWN), "run", "--root", str(folder)]
     if job.part == "leaks":
@@ -130,6 +133,7 @@ def command_of(job: Job, folder: Path, *, short: bool = False) -> list[str]:
         known = {experiment["name"]: experiment for experiment in experiments}
         chosen = [known[name] for name in NEEDS[job.defect]]
         command += ["--set", f"stages.faults.experiments={json.dumps(chosen)}"]
+        command += [] if job.defect in STRESSED else ["--set", "stages.stress=null"]
     return [*command, str(plan)]
 
 
@@ -239,7 +243,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="leaks, plan, sound, names of defects; joined by commas")
     parser.add_argument("--at-once", type=int, default=1, help="runs side by side")
     parser.add_argument("--keep", type=Path, help="where the runs stay; those that are there are not run again")
-    parser.add_argument("--short", action="store_true", help="of the plan only the experiments that a defect needs")
+    parser.add_argument("--short", action="store_true", help="of the plan only what a defect needs")
     options = parser.parse_args()
     only = [name for name in options.only.split(",") if name]
     if unknown := sorted(set(only) - {"leaks", "plan", SOUND, *NAMES}):

@@ -72,3 +72,5 @@ def test_the_plans_are_whole(detection):
     overrides = [command[place + 1] for place, word in enumerate(command) if word == "--set"]
     short = load_plan(COURIER / "detection.yaml", environ={}, overrides=overrides).plan
     assert [experiment.name for experiment in short.experiments] == ["model fails"]
+    assert short.stages.stress is None
+    assert "stages.stress=null" not in detection.command_of(detection.Job("plan", "race", 1), Path("runs"), short=True)
