@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.integration
 UV = shutil.which("uv", path=f"{ROOT / '.venv' / 'uv' / 'bin'}{os.pathsep}{os.environ['PATH']}")
 NEEDED = (
-    "flows/pipeline.py", "tasks/load.py", "templates/report.md.j2", "shakedown/faults/agent/Dockerfile",
+    "flows/pipeline.py", "tasks/load.py", "templates/report.md.j2", "templates/history.html.j2", "templates/_page.css", "shakedown/faults/agent/Dockerfile",
     "shakedown/faults/agent/agent.py", "shakedown/faults/agent/proxy.py", "shakedown/plan/starter.yaml", "shakedown/results/migrations/env.py",
     "shakedown/results/migrations/versions/0001_the_first_schema.py", "shakedown/suites/plugin/shakedown_reporter.py",
     "shakedown/suites/plugin/shakedown_unittest.py", "shakedown/faults/resource/tools/Dockerfile",
