@@ -24,7 +24,7 @@ class Prefect:
     def __call__(self, *arguments: object, cwd: Path = ROOT) -> str:
         command = [str(BIN / "prefect"), *map(str, arguments)]
         done = subprocess.run(
-            command, cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=180, check=False
+            command, cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=400, check=False
         )
         assert done.returncode == 0, (arguments, done.stdout[-2000:], done.stderr[-2000:])
         return done.stdout

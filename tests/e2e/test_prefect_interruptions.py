@@ -43,7 +43,7 @@ class World:
         self.server = self.start_server()
         self.prefect("work-pool", "create", "local", "--type", "process")
         self.worker = self.start_worker()
-        self.prefect("deploy", "--all", "--no-prompt")
+        self.prefect("deploy", "--name", "plan", "--no-prompt")
 
     def start_server(self) -> subprocess.Popen[bytes]:
         command = ("server", "start", "--host", "127.0.0.1", "--port", self.port)
@@ -254,3 +254,15 @@ def test_ui_is_ended_with_a_run_in_it(engine, tmp_path):
     frozen.ended("interrupted")
     assert not [one for one in family if one.is_running()]
     assert "ending 1 run" in log.read_text()
+
+
+def test_ui_where_everything_is_there_already(world, tmp_path):
+    """A second `shakedown ui` says so, makes the deployments, starts nothing and ends with 0."""
+    command = [str(BIN / "shakedown"), "ui", "--port", str(world.port), "--root", str(tmp_path)]
+    done = subprocess.run(command, env=world.environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"http://127.0.0.1:{world.port}"
+    assert "answers at" in done.stderr
+    assert "everything was there already" in done.stderr
+    assert world.server.poll() is None
+    assert world.worker.poll() is None
