@@ -140,6 +140,7 @@ def _call(
     from flows.pipeline import last_ended
     from tasks.reach import UNREACHABLE
 
+    before = last_ended()
     try:
         state = pipeline(  # type: ignore[operator]
             plan=str(plan),
@@ -153,8 +154,8 @@ def _call(
     except (RuntimeError, *UNREACHABLE) as error:
         if isinstance(error, RuntimeError) and not any(words in str(error) for words in ("API server", "reach API")):
             raise
-        if summary := last_ended():  # it went away in mid-run, and the run went on without it
-            return summary
+        if (ended := last_ended()) is not before:  # it went away in mid-run, and the run went on without it
+            return ended
         raise ShakedownError(
             f"Prefect's server cannot be used: {error}", hint="run it again with --verbose, or set PREFECT_API_URL"
         ) from error
