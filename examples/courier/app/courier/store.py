@@ -34,6 +34,10 @@ _SHARDS = 8  # of the tally: transactions that count into the same row wait for 
 METRICS.counters.update({"deduplicated_total": 0})
 
 
+# A session that the server ends in the middle of a step is an InternalClientError of this driver, which is none of the others.
+WRONG = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
 class StoreUnavailable(Exception):
     """PostgreSQL does not answer."""
 
@@ -72,7 +76,7 @@ class Store:
             pool = await self._ready()
             async with pool.acquire(timeout=self._timeout) as connection:
                 yield connection
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError) as error:
+        except (OSError, *WRONG, asyncio.TimeoutError) as error:
             raise StoreUnavailable(repr(error)) from error
 
     async def _run(self, method: str, *arguments: Any) -> Any:

@@ -22,6 +22,10 @@ CREATE INDEX IF NOT EXISTS items_by_task ON items (task_id);
 """
 
 
+# A session that the server ends in the middle of a step is an InternalClientError of this driver, which is none of the others.
+WRONG = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
 class Unavailable(Exception):
     """The database does not answer, or has no room."""
 
@@ -63,7 +67,7 @@ class Store:
             yield connection
         except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
             raise Refused(str(error)) from error
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError) as error:
+        except (OSError, *WRONG, asyncio.TimeoutError) as error:
             if (
                 defects.on("pool-leak") and connection is not None
             ):  # who thinks of the connection when something went wrong?
