@@ -100,7 +100,8 @@ def storm(name: str, seen: CallsSeen, phase: str, limit: float, *, asked: bool) 
     when = "while the fault held" if phase == "during" else "after the fault was gone"
     return Finding(
         Severity.FAILURE if asked else Severity.NOTE,
-        f"{name}: {seen.dependency} got {times:.3g} times its usual calls per request {when}, {limit:g} times allowed",
+        f"{name}: {seen.dependency} got {times:.3g} times its usual calls per request {when}"
+        + (f", {limit:g} times allowed" if asked else ""),
         f"calls to {seen.dependency} that fail are made again at once, by everybody, without a budget (retry storm)",
         tuple(_phases(seen)),
         "few retries, each later than the one before and at random; a budget for all of them; a circuit breaker",
@@ -113,7 +114,9 @@ def herd(name: str, seen: CallsSeen, words: str, *, asked: bool) -> Finding:
     return Finding(
         Severity.FAILURE if asked else Severity.NOTE,
         f"{name}: {words}",
-        f"what waited for {seen.dependency} is sent all at once as soon as it is back (thundering herd)",
+        f"what waited for {seen.dependency} is sent all at once as soon as it is back (thundering herd)"
+        if asked
+        else f"what waited is made up for as soon as it can be; whether {seen.dependency} bears it, the plan does not ask",
         tuple(_phases(seen)),
         "send what waits a little at a time; let each caller wait for a random time before it tries again",
         name,

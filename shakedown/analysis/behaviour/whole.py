@@ -250,7 +250,7 @@ class _Judge:
         for seen in calls:
             asked = self._asked(seen, expect.of if expect is not None else None, calls)
             most, at_once = (expect.most, expect.at_once) if expect is not None and asked else (NOTED_HERD, None)
-            over = _herd_words(seen, most, at_once)
+            over = _herd_words(seen, most, at_once, asked=asked)
             if over:
                 self._find(findings.herd(self.scene.name, seen, over, asked=asked))
             elif asked and (doubt := self._herd_doubt(seen, at_once)):
@@ -325,10 +325,11 @@ def _made(seen: CallsSeen, phase: str) -> float:
     return next((one.calls for one in seen.phases if one.phase == phase and one.calls is not None), 0.0)
 
 
-def _herd_words(seen: CallsSeen, most: float, at_once: float | None) -> str:
+def _herd_words(seen: CallsSeen, most: float, at_once: float | None, *, asked: bool) -> str:
     """What is to be said of a herd; empty when there was none."""
     if at_once is not None and seen.at_once is not None and seen.at_once > at_once and not seen.at_once_earlier:
         return f"{seen.at_once:.0f} calls at once came to {seen.dependency} right after the revert, {at_once:g} allowed"
     if seen.herd_times is not None and seen.herd_times > most:
-        return f"{seen.dependency} got {seen.herd_times:.3g} times its usual calls right after the revert, {most:g} times allowed"
+        allowed = f", {most:g} times allowed" if asked else ""
+        return f"{seen.dependency} got {seen.herd_times:.3g} times its usual calls right after the revert{allowed}"
     return ""
