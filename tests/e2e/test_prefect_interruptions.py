@@ -25,7 +25,7 @@ from tests.e2e.servers import BIN, client_environment, program
 from tests.safety.world import containers, leftovers, tiny_plan, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.interruptions, pytest.mark.timeout(900)]
-PAUSE = {"name": "frozen", "fault": {"type": "service-pause", "target": "web"}, "hold": "40s"}
+PAUSE = {"name": "frozen", "fault": {"type": "service-pause", "target": "web"}, "hold": "40s", "recover_within": "60s"}
 PATIENCE = 240.0  # on a busy machine all of this takes its time
 
 
