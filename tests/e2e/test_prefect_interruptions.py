@@ -166,7 +166,7 @@ def test_the_flows_process_is_killed(world, freeze):
 
 def test_the_worker_is_killed(world, freeze):
     """Its run goes on by itself and tells the server its verdict; a second run of the plan waits until it has ended."""
-    frozen, run = freeze(hold="15s")
+    frozen, run = freeze(hold="90s")  # another worker and another run come up meanwhile
     flow = _flow_process(world)
     world.worker.kill()
     world.worker.wait()
