@@ -77,7 +77,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-STRESSED = ("poison-message", "race", "stale-cache")  # these need the stress stage; `--short` leaves it out for the others
+# Those that need the stress stage; `--short` leaves it out for the others.
+STRESSED = ("poison-message", "race", "stale-cache")
 
 
 @dataclass(frozen=True)
