@@ -42,7 +42,7 @@ def _cuts(report: Report) -> Iterator[tuple[str, str]]:
     """What a profile makes less of: what takes longer or more to show was not looked for."""
     cuts = report.run.environment.get(PROFILE_CUTS)
     if cuts:
-        yield "the plan in full", f"the profile {report.run.profile} runs it with {cuts}"
+        yield "the plan in full", f"the profile {report.run.profile} runs it so: {cuts}"
 
 
 def _stages(report: Report, plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
