@@ -99,7 +99,8 @@ class _Checker:
             except ValueError as error:
                 yield self.problem(here, str(error))
         if request.degraded is not None:
-            yield from self.marker((*path, "degraded"), request.degraded)
+            example = "write for example `json.degraded == true` or `header.warning exists`"
+            yield from self.check((*path, "degraded"), request.degraded, "the marker of degraded answers", example)
         if request.refused is not None:
             yield from self.refusal((*path, "refused"), request)
         for name, text in request.extract.items():
@@ -120,26 +121,21 @@ class _Checker:
                     (*path, "ledger"), "a write in a ledger needs a key", "give `key:`, or an `id` in the JSON body"
                 )
 
-    def marker(self, path: Path, text: str) -> Iterator[PlanProblem]:
+    def check(self, path: Path, text: str, what: str, hint: str) -> Iterator[PlanProblem]:
+        """A check that only tells something, and fails nothing: no template, and well formed."""
         if not is_constant(text):
-            yield self.problem(path, f"the marker of degraded answers is no template: {text!r}")
+            yield self.problem(path, f"{what} is no template: {text!r}")
             return
         try:
             compile_checks([text], self._base)
         except ValueError as error:
-            yield self.problem(path, str(error), "write for example `json.degraded == true` or `header.warning exists`")
+            yield self.problem(path, str(error), hint)
 
     def refusal(self, path: Path, request: Request) -> Iterator[PlanProblem]:
-        text = request.refused or ""
         if request.ledger is None:
             yield self.problem(path, "`refused` says what a ledger is to believe, and no ledger notes this request")
-        if not is_constant(text):
-            yield self.problem(path, f"the check that tells a refusal is no template: {text!r}")
-            return
-        try:
-            compile_checks([text], self._base)
-        except ValueError as error:
-            yield self.problem(path, str(error), 'write for example `status == 503` or `json.error == "full"`')
+        hint = 'write for example `status == 503` or `json.error == "full"`'
+        yield from self.check(path, request.refused or "", "the check that tells a refusal", hint)
 
     def texts(
         self, path: Path, texts: Iterable[str], names: frozenset[str], *, only_early: bool = False

@@ -10,6 +10,7 @@ text      untrusted text, escaped
 markdown  report.md, by Jinja templates
 brief     what summary.md has beyond report.md: a timeline in Mermaid, sparklines
 html      report.html, from that Markdown and the series
+page      pages that need nothing else
 context   what users' own templates are given
 own       reports by users' own templates, in a sandbox
 history   a plan's runs over time

@@ -1,17 +1,13 @@
 """The history of a plan on one page that needs nothing else: every figure with its verdicts and changes of level, and all runs."""
 
 import os
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
 
 from shakedown.records.figures import show_value
 from shakedown.reports import amounts
 from shakedown.reports.history import History, Point, Trend, level_words
-from shakedown.reports.html import script_json
+from shakedown.reports.page import render_page
 from shakedown.reports.reasons import tidy
 from shakedown.reports.text import one_line
 from shakedown.results import RunInfo
@@ -29,21 +25,11 @@ def render_history(history: History, page: Path, root: Path) -> str:
         page: where it will be: runs' reports are linked to where they lie in the same folder, or below it.
         root: the folder of the results.
     """
-    templates = files("templates")
-    environment = Environment(
-        loader=FunctionLoader(lambda name: templates.joinpath(name).read_text(encoding="utf-8")),
-        undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update({"show": show_value, "mark": amounts.verdict, "seconds": amounts.seconds})
-
-    def part(name: str) -> Markup:
-        return Markup(templates.joinpath("vendor", name).read_text(encoding="utf-8"))  # noqa: S704 - ours, not data
-
-    charts = [_chart(trend) for one in history.profiles for trend in one.trends]
-    return environment.get_template("history.html.j2").render(
+    return render_page(
+        "history.html.j2", [_chart(trend) for one in history.profiles for trend in one.trends],
+        {"show": show_value, "mark": amounts.verdict, "seconds": amounts.seconds},
         history=history, level_words=level_words, sparkline=amounts.sparkline, why=_why,
         links={info.id: _link(info, page, root) for info in history.runs},
-        data=Markup(script_json(charts)), library=part("uplot.js"), style=part("uplot.css"),  # noqa: S704 - escaped for scripts
     )  # fmt: skip
 
 

@@ -6,25 +6,23 @@ do not run, the SVG charts stand in their place.
 """
 
 import base64
-import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
 from shakedown.reports.model import Report
+from shakedown.reports.page import render_page
 from shakedown.reports.resource_charts import SPARSE, Panel, PanelLine, own_panels, resource_panels
 from shakedown.reports.series import Lines, load_series, memory_series
 
-__all__ = ["as_image", "render_html", "script_json"]
+__all__ = ["as_image", "render_html"]
 
 _FOLD = re.compile(r"<details>\n<summary>[^<>\n]*</summary>|</details>")
 SHORT = 20  # characters of a cell that stays on one line
@@ -42,19 +40,10 @@ def render_html(report: Report, markdown: str, charts: Mapping[str, str], folder
     Raises:
         OSError: a chart cannot be read.
     """
-    templates = files("templates")
-    environment = Environment(
-        loader=FunctionLoader(lambda name: templates.joinpath(name).read_text(encoding="utf-8")),
-        undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     body, sections = _body(markdown, {f"charts/{file}": folder / file for file in charts.values()})
-
-    def part(name: str) -> Markup:
-        return Markup(templates.joinpath("vendor", name).read_text(encoding="utf-8"))  # noqa: S704 - ours, not data
-
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2", _data(report), {},
         run=report.run, verdict=str(report.run.verdict or report.run.status), body=Markup(body), sections=sections,  # noqa: S704 - made by the renderer, which escapes
-        data=Markup(script_json(_data(report))), library=part("uplot.js"), style=part("uplot.css"),  # noqa: S704 - escaped for scripts
         charts=set(charts),
     )  # fmt: skip
 
@@ -215,9 +204,3 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _breaks(points: list[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
     """The points between which there is too little to draw a line: (before, after)."""
     return [(before, after) for (before, _), (after, _) in pairwise(points) if after - before > gap]
-
-
-def script_json(data: object) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").replace("\u2028", "\\u2028")
