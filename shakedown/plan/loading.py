@@ -32,6 +32,7 @@ class LoadedPlan:
         resolved: that plan as JSON, redacted.
         overrides: as given, redacted.
         cuts: what the profile leaves out of the plan, in words; empty when it leaves out nothing.
+        variables: name and value of every environment variable that the plan read, with what is secret hidden.
     """
 
     plan: Plan
@@ -43,6 +44,7 @@ class LoadedPlan:
     profile: str | None
     overrides: tuple[str, ...]
     cuts: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 def load_plan(
@@ -85,8 +87,12 @@ def load_plan(
     resolved = json.dumps(redacted(plan, redactor), ensure_ascii=False)
     digest = hashlib.sha256(json.dumps(json.loads(resolved), sort_keys=True).encode()).hexdigest()
     hidden = tuple(_redact_override(override, redactor) for override in overrides)
+    read = tuple(
+        (name, REDACTED if looks_secret(name) else redactor.redact(value))
+        for name, value in sorted(document.variables.items())
+    )
     return LoadedPlan(
-        plan, path, base, digest, resolved, redactor, profile, hidden, profile_cuts(untouched, profile)
+        plan, path, base, digest, resolved, redactor, profile, hidden, profile_cuts(untouched, profile), read
     )  # fmt: skip
 
 

@@ -62,10 +62,11 @@ def margin(result: ThresholdResult) -> str:
     if result.actual is None or result.limit == 0:
         return NONE
     distance = abs(result.actual - result.limit) / abs(result.limit)
+    sided = bool({"<", ">"} & set(result.text))  # == and != have no side
     if distance < 0.0005:
-        return "at the limit"
+        return "at the limit" if sided else NONE
     shown = f"{distance * 100:.{0 if distance >= 0.0995 else 1}f} %" if distance < 10 else f"{distance:.0f} ×"
-    if "=" in result.text and not {"<", ">"} & set(result.text):  # == and != have no side
+    if not sided:
         return f"{shown} off"
     return f"{shown} {'inside' if (result.actual < result.limit) == ('<' in result.text) else 'beyond'}"
 

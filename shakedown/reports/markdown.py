@@ -13,7 +13,7 @@ from shakedown.reports.covers import covered_rows
 from shakedown.reports.model import Report, collect
 from shakedown.reports.reasons import run_reasons, stage_reasons, tidy
 from shakedown.reports.untested import untested
-from shakedown.reports.watched import observer_cost, watched_lines
+from shakedown.reports.watched import always_zero, observer_cost, watched_lines
 from shakedown.results import Results
 from shakedown.units import format_size
 from shakedown.verdict import Verdict
@@ -32,10 +32,11 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
     """
     reasons, rest = run_reasons(report)
     decided = {reason.stage for reason in reasons}
+    watched = watched_lines(report)
     return _render(
         "report.md.j2", report, charts=charts, Severity=Severity, reasons=reasons, rest=rest,
         decided=decided, why={stage.name: stage_reasons(report, stage) for stage in report.stages},
-        watched=watched_lines(report), observer=observer_cost(report),
+        watched=watched, zero=always_zero(watched), observer=observer_cost(report),
         blind=[event for event in report.events if event.kind == "sampler.failed"][:BRIEF],
         loads=tables.load_lines(report), suites=tables.suite_lines(report), cycles=tables.cycle_table(report),
         most_tests=TESTS, untested=untested(report), covered=covered_rows(report), happened=happened(report.experiments), error_windows=lambda error: tables.error_windows(report, error),

@@ -9,11 +9,10 @@ from shakedown.plan.freed import COUNTING
 from shakedown.plan.threshold_values import SERIES_UNITS
 from shakedown.reports.model import Report
 
-__all__ = ["ObserverCost", "WatchedLine", "observer_cost", "points_of", "watched_lines"]
+__all__ = ["ObserverCost", "WatchedLine", "always_zero", "observer_cost", "points_of", "watched_lines"]
 
 OURSELVES = "shakedown"
 ROUNDED = ("restarts", "oom_kills")  # counters that are read as they are
-MOST_LINES = 120
 Points = list[tuple[float, float]]
 
 
@@ -65,9 +64,16 @@ def watched_lines(report: Report) -> list[WatchedLine]:
     order = {name: number for number, name in enumerate([*services, "host"])}
     found = points_of(report)
     keys = sorted((key for key in found if key[0] in order and found[key]), key=lambda key: (order[key[0]], key[1]))
-    return [_line(source, series, [value for _, value in found[source, series]]) for source, series in keys][
-        :MOST_LINES
-    ]
+    return [_line(source, series, [value for _, value in found[source, series]]) for source, series in keys]
+
+
+def always_zero(lines: Sequence[WatchedLine]) -> dict[str, list[str]]:
+    """Series that were never anything but zero, with the sources of which that is true: a sentence of the report, no rows."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        if not line.least and not line.greatest:
+            found.setdefault(line.series, []).append(line.source)
+    return found
 
 
 def observer_cost(report: Report) -> ObserverCost | None:

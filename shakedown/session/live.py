@@ -63,8 +63,8 @@ class RunOptions:
     seed: int | None = None
     build: str = ""
 
-    def command(self) -> str:
-        """The command line that repeats the run."""
+    def command(self, variables: Sequence[tuple[str, str]] = ()) -> str:
+        """The command line that repeats the run, after the environment variables that its plan read."""
         parts = ["shakedown", "run", str(self.plan)]
         if self.profile:
             parts += ["--profile", self.profile]
@@ -72,7 +72,7 @@ class RunOptions:
             parts += ["--set", override]
         if self.build:
             parts += ["--build", self.build]
-        return shlex.join(parts)
+        return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables), shlex.join(parts)])
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ class Session:
         return RunRow(
             id=self.run_id, plan=loaded.plan.name, plan_path=str(loaded.path), plan_digest=loaded.digest,
             plan_json=loaded.resolved, profile=loaded.profile, overrides=json.dumps(loaded.overrides),
-            command=loaded.redactor.redact(self.options.command()), started=self.clock.wall, status="running",
+            command=loaded.redactor.redact(self.options.command(loaded.variables)), started=self.clock.wall, status="running",
             host=socket.gethostname(), pid=self.journal.owner.pid, pid_created=self.journal.owner.created,
             version=shakedown.__version__, seed=self.seed, planned=sum(planned_durations(loaded.plan).values()),
             environment=json.dumps(environment), machine=machine_digest(environment), build=self.options.build,

@@ -1,12 +1,14 @@
 """Secrets: whatever they look like and wherever they stand, the record does not have them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from shakedown.errors import PlanError
 from shakedown.plan import Redactor, load_plan
 from shakedown.plan.secrets import REDACTED, looks_secret
+from shakedown.session import RunOptions
 
 PLAN = """\
 version: 1
@@ -55,6 +57,14 @@ def test_variables_that_look_secret_are_hidden_wherever_they_stand(tmp_path):
     assert loaded.plan.services["api"].command[-1] == "hunter22"
     assert "hunter22" not in loaded.resolved
     assert "hunter22" not in loaded.redactor.redact("started with hunter22")
+
+
+def test_the_command_that_repeats_a_run_names_the_variables_that_its_plan_read(tmp_path):
+    """Those that came from the environment stand before it, quoted for a shell; secret ones without their value."""
+    environ = {"MY_TOKEN": "hunter22", "DEFECTS": "race, lost writes", "OTHER": "1"}
+    loaded = resolve(tmp_path, "A: ${DEFECTS:-}\n      B: ${UNSET:-x}", environ=environ)
+    command = RunOptions(Path("plan.yaml"), profile="smoke").command(loaded.variables)
+    assert command == f"DEFECTS='race, lost writes' MY_TOKEN='{REDACTED}' shakedown run plan.yaml --profile smoke"
 
 
 def test_overrides_in_the_record(tmp_path):

@@ -131,7 +131,7 @@ def test_each_section_can_be_reached(page):
 def test_a_traceback_is_folded_and_stays_text(page):
     """What a failing test said is folded under its name, and closes nothing, whatever stands in it."""
     read, html, _ = page("failed")
-    assert len(read.named("details")) == len(read.named("summary")) == 1
+    assert len(read.named("details")) == len(read.named("summary")) == 2
     folded = html.partition("<details>")[2].partition("</details>")[0]
     assert "<summary>Traceback of test_a.py::test_one</summary>" in folded
     assert "&lt;/details&gt;" in folded

@@ -87,9 +87,10 @@ def test_nothing_stored_becomes_markup(results):
     inline = {child.type for token in tokens for child in token.children or ()}
     assert not inline & {"html_inline", "link_open", "image", "s_open"}
     folded = [token.content.strip() for token in tokens if token.type == "html_block"]
-    assert len(folded) == 2  # the one traceback, folded; what stands between is text
+    assert len(folded) == 4  # the one traceback and the numbers, folded; what stands between is text
     assert re.fullmatch(r"<details>\n<summary>Traceback of [^<>]*</summary>", folded[0])
-    assert folded[1] == "</details>"
+    assert re.fullmatch(r"<details>\n<summary>Every series in numbers: \d+ of \d+ sources</summary>", folded[2])
+    assert folded[1] == folded[3] == "</details>"
     heads = [tokens[place + 1].content for place, token in enumerate(tokens) if token.type == "heading_open"]
     assert heads[1:4] == ["Stages", "Thresholds", "Experiments"]
     assert [head for head in heads if head in ORDER] == list(ORDER)

@@ -7,7 +7,7 @@ import pytest
 
 from shakedown.records.observation import Sample
 from shakedown.reports.resource_charts import own_series_chart, resource_chart
-from shakedown.reports.watched import observer_cost, watched_lines
+from shakedown.reports.watched import always_zero, observer_cost, watched_lines
 
 SERIES = {
     "memory": [1e6, 3e6, 2e6], "network_rx": [0.0, 2000.0, 1000.0], "jobs_total": [5.0, 7.0, 7.0],
@@ -36,6 +36,13 @@ def test_counters_are_shown_by_the_second(report):
     assert (lines["jobs_total"].greatest, lines["jobs_total"].last, lines["jobs_total"].unit) == (2.0, 0.0, "/s")
     assert (lines["restarts"].last, lines["restarts"].unit) == (1.0, "")
     assert (lines["memory"].least, lines["memory"].median, lines["memory"].greatest) == (1e6, 2e6, 3e6)
+
+
+def test_what_was_never_anything_but_zero(report):
+    """Such series are told by name with their sources; one that rose once is not among them."""
+    report.samples += [Sample(float(at), source, "oom_kills", 0.0) for at in range(3) for source in ("api", "worker")]
+    report.services += [("worker", "docker", "x")]
+    assert always_zero(watched_lines(report)) == {"oom_kills": ["api", "worker"]}
 
 
 def test_what_watching_cost(report):
