@@ -6,7 +6,6 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.stage import carry_through
-from shakedown.plan.model import UseSuite
 from shakedown.session import current
 from shakedown.session.alerting import judge_quiet_alerts
 from shakedown.session.freed import remember_idle
@@ -28,7 +27,7 @@ def baseline(run_id: str) -> State[Any]:
     def body() -> StageOutcome:
         check_health(run_id)
         begun = session.clock.now()
-        suites = [UseSuite(suite=name) for name in (stage.suites if stage else ())]
+        suites = stage.suites if stage else []
         for suite in suites:
             run_tests(run_id, "baseline", suite)
         loads = stage.scenarios if stage else []

@@ -60,8 +60,7 @@ def _stage(loaded: LoadedPlan, name: str, stage: object, seed: int) -> Iterator[
     stages = loaded.plan.stages
     uses: list[UseScenario | UseSuite] = []
     if name == "baseline" and stages.baseline is not None:
-        yield from (f"suite {suite}" for suite in stages.baseline.suites)
-        uses = list(stages.baseline.scenarios)
+        uses = [*stages.baseline.suites, *stages.baseline.scenarios]
     elif name == "stress" and stages.stress is not None:
         yield "at the same time:"
         uses = list(stages.stress.parallel)

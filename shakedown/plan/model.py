@@ -155,6 +155,14 @@ class UseSuite(PlanModel):
     covers: Covers = []
 
 
+def _as_use_of_suite(value: object) -> object:
+    """`unit` is short for `{suite: unit}`."""
+    return {"suite": value} if isinstance(value, str) else value
+
+
+UseSuiteOrName = Annotated[UseSuite, BeforeValidator(_as_use_of_suite, json_schema_input_type=UseSuite | Name)]
+
+
 def _use_kind(value: object) -> str:
     if isinstance(value, dict):
         return "<suite>" if "suite" in value else "<scenario>"
@@ -171,7 +179,7 @@ def _as_use(value: object) -> object:
     return {"use": value} if isinstance(value, str) else value
 
 
-UseScenarioOrName = Annotated[UseScenario, BeforeValidator(_as_use)]
+UseScenarioOrName = Annotated[UseScenario, BeforeValidator(_as_use, json_schema_input_type=UseScenario | str)]
 
 
 class StageModel(PlanModel):
@@ -189,7 +197,7 @@ class StageModel(PlanModel):
 class BaselineStage(StageModel):
     """Is it well, quietly? If not, the run stops here."""
 
-    suites: list[Name] = []
+    suites: list[UseSuiteOrName] = []
     scenarios: list[UseScenarioOrName] = []
 
     @property

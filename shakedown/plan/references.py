@@ -231,12 +231,10 @@ class _Checker:
             yield self.problem(root, "no stage at all", "begin with `baseline`")
         if stages.baseline is not None:
             path: Path = (*root, "baseline")
-            for index, suite in enumerate(stages.baseline.suites):
-                if suite not in self.plan.suites:
-                    yield self.unknown((*path, "suites", index), "suite", suite, self.plan.suites)
-            uses: list[UseScenario | UseSuite] = [UseSuite(suite=suite) for suite in stages.baseline.suites]
-            yield from self.uses((*path, "scenarios"), stages.baseline.scenarios, taken=stages.baseline.suites)
-            yield from self.thresholds(path, stages.baseline.thresholds, [*uses, *stages.baseline.scenarios])
+            suites, scenarios = stages.baseline.suites, stages.baseline.scenarios
+            yield from self.uses((*path, "suites"), suites)
+            yield from self.uses((*path, "scenarios"), scenarios, taken=[label_of(use) for use in suites])
+            yield from self.thresholds(path, stages.baseline.thresholds, [*suites, *scenarios])
         if stages.stress is not None:
             yield from self.uses((*root, "stress", "parallel"), stages.stress.parallel)
             yield from self.thresholds((*root, "stress"), stages.stress.thresholds, stages.stress.parallel)

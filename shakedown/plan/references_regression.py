@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from pydantic import ValidationError
 
-from shakedown.plan.model import Plan
+from shakedown.plan.model import Plan, Use
 from shakedown.plan.regression import LOAD_FIGURES
 from shakedown.plan.uses import label_of
 
@@ -39,16 +39,16 @@ def _subjects(plan: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
     """Stage, subject and metrics of everything that a run of this plan has figures of."""
     stages = plan.stages
     found: list[tuple[str, str, tuple[str, ...]]] = []
-    for stage, uses, suites in (
-        ("baseline", stages.baseline.scenarios if stages.baseline else [], stages.baseline.suites if stages.baseline else []),
-        ("stress", stages.stress.parallel if stages.stress else [], []),
-        ("endurance", stages.endurance.run if stages.endurance else [], []),
-    ):  # fmt: skip
+    quiet: list[Use] = [*stages.baseline.scenarios, *stages.baseline.suites] if stages.baseline else []
+    for stage, uses in (
+        ("baseline", quiet),
+        ("stress", stages.stress.parallel if stages.stress else []),
+        ("endurance", stages.endurance.run if stages.endurance else []),
+    ):
         for use in uses:
             is_suite = getattr(use, "suite", None) is not None
             found.append((stage, label_of(use), ("seconds",) if is_suite else LOAD_FIGURES))
-        found += [(stage, suite, ("seconds",)) for suite in suites]
-        if uses or suites:
+        if uses:
             found += [(stage, name, ("memory",)) for name in plan.services]
     try:
         return found + [("faults", one.name, ("recovery",)) for one in plan.experiments]

@@ -284,8 +284,7 @@ class ThresholdReferences:
             use = by_label.get(comparison.subject)
             if use is None:
                 continue  # a series: whatever the baseline runs, services are sampled beside it
-            ran: list[UseScenario | UseSuite] = [*baseline.scenarios]
-            ran += [UseSuite(suite=name) for name in baseline.suites]
+            ran: list[UseScenario | UseSuite] = [*baseline.scenarios, *baseline.suites]
             measured = {label_of(one): one for one in ran}
             same = measured.get(comparison.subject)
             if same is None or type(same) is not type(use):

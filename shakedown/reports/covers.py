@@ -22,7 +22,7 @@ __all__ = ["CoveredRow", "Entry", "covered_rows"]
 
 # Of several entries of one row the worst counts; None (the run did not get there, or was not judged) is no pass either.
 _WORST = (Verdict.FAILED, Verdict.ERROR, Verdict.INCONCLUSIVE, None, Verdict.SKIPPED, Verdict.PASSED)
-_PARTS = ("scenarios", "parallel", "run")  # where stages name their parts
+_PARTS = ("suites", "scenarios", "parallel", "run")  # where stages name their parts
 _BEYOND = (", beyond what is required", ", searching")  # levels of a load that fail nothing
 
 
@@ -81,9 +81,8 @@ def _entries(report: Report) -> Iterator[tuple[list[str], Entry]]:
         if isinstance(stage.get("load"), dict):  # a background: its figures are the experiments'
             yield _ids(stage["load"]), _of_stage(f"{name}: {_label(stage['load'])}", info)
         parts = [part for key in _PARTS for part in stage.get(key) or () if isinstance(part, dict)]
-        labels = {_label(part) for part in parts} | {
-            item for item in stage.get("suites") or () if isinstance(item, str)
-        }
+        bare = {item for item in stage.get("suites") or () if isinstance(item, str)}  # as earlier versions stored them
+        labels = {_label(part) for part in parts} | bare
         for part in parts:
             if ids := _ids(part):
                 label = _label(part)

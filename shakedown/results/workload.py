@@ -37,7 +37,7 @@ def workload_digest(plan_json: str) -> str:
         "name": data.get("name"),
         "scenarios": _without(data.get("scenarios", {})),
         "suites": data.get("suites", {}),
-        "stages": _without(data.get("stages", {})),
+        "stages": _with_names(_without(data.get("stages", {}))),
         "services": {
             name: {key: service[key] for key in _SERVICE if key in service}
             for name, service in (data.get("services") or {}).items()
@@ -45,6 +45,15 @@ def workload_digest(plan_json: str) -> str:
         },
     }
     return _digest(kept)
+
+
+def _with_names(stages: object) -> object:
+    """The baseline's suites by their names alone, where nothing else is said of them: as earlier versions stored them."""
+    baseline = stages.get("baseline") if isinstance(stages, dict) else None
+    if isinstance(stages, dict) and isinstance(baseline, dict) and isinstance(suites := baseline.get("suites"), list):
+        named = [suite["suite"] if isinstance(suite, dict) and set(suite) == {"suite"} else suite for suite in suites]
+        return {**stages, "baseline": {**baseline, "suites": named}}
+    return stages
 
 
 def _without(value: object) -> object:

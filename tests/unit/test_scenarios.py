@@ -85,5 +85,6 @@ ledgers: {messages: {read: {get: "/{{ key }}", target: api.http}}}
 """
     path = tmp_path / "plan.yaml"
     path.write_text(around + example, encoding="utf-8")
-    assert set(covered(yaml.safe_load(path.read_text()))) == {"N01", "N04", "N05", "N15", "N30", "N31", "REQ-12"}
+    named = {"N01", "N04", "N05", "N15", "N30", "N31", "REQ-7", "REQ-12"}
+    assert set(covered(yaml.safe_load(path.read_text()))) == named
     assert load_plan(path, environ={}).plan.experiments[0].covers == ["N15", "N30"]

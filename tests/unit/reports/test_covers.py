@@ -18,7 +18,7 @@ PLAN = {
     "version": 1, "name": "demo",
     "services": {"api": {"depends_on": ["redis"]}},
     "stages": {
-        "baseline": {"scenarios": [{"use": "send", "covers": ["N1"]}]},
+        "baseline": {"suites": [{"suite": "unit", "covers": ["V1"]}], "scenarios": [{"use": "send", "covers": ["N1"]}]},
         "stress": {"covers": ["N4"], "parallel": [
             {"use": "send", "covers": ["N2", "N10"]}, {"suite": "unit", "covers": ["V2"]}, {"use": "read", "label": "many", "covers": ["A1"]},
         ]},
@@ -57,7 +57,7 @@ def test_in_a_stage_that_passed(store):
     """What was measured passed with it; what was not measured did not; the rest of the plan is not judged."""
     stress(store, Verdict.PASSED)
     found = rows(store)
-    assert list(found) == ["A1", "F0", "N1", "N2", "N4", "N10", "N15", "N18", "N25", "N31", "V2"]
+    assert list(found) == ["A1", "F0", "N1", "N2", "N4", "N10", "N15", "N18", "N25", "N31", "V1", "V2"]
     assert {row: found[row].verdict for row in ("N4", "N2", "V2")} == dict.fromkeys(("N4", "N2", "V2"), Verdict.PASSED)
     assert (found["A1"].verdict, found["A1"].entries[0].reason) == (Verdict.INCONCLUSIVE, "nothing was measured of it")
     assert found["N10"].verdict is None  # covered by an experiment too, which the run did not get to
@@ -104,6 +104,19 @@ def test_a_failed_test_is_its_suites(store):
     finding = Finding(Severity.FAILURE, "test test_a.py::test_one failed", subject="test_a.py::test_one")
     stress(store, Verdict.FAILED, "unit.success_rate >= 100%: 50 %", (HELD, broken, MANY), (finding,))
     assert (rows(store)["V2"].verdict, rows(store)["N2"].verdict) == (Verdict.FAILED, Verdict.PASSED)
+
+
+@pytest.mark.parametrize(("tests", "expected"), [(Verdict.PASSED, Verdict.PASSED), (Verdict.FAILED, Verdict.FAILED)])
+def test_a_suite_of_the_baseline(store, tests, expected):
+    """Its row is its own: a slow load beside it fails another one."""
+    load(store, "r", "baseline", 0, 4)
+    suite(store, "r", "baseline", 1)
+    slow = threshold("send.p95 < 500ms", Verdict.FAILED, 0.9, 0.5, "s", 800)
+    store.add_thresholds("r", "baseline", [slow, threshold("unit.success_rate >= 100%", tests, 1.0, 1.0, "%", 2)])
+    stage(store, "r", "baseline", 0, 0.0, 5.0, Verdict.FAILED, "send.p95 < 500ms: 900 ms")
+    found = rows(store)
+    assert (found["V1"].verdict, found["N1"].verdict) == (expected, Verdict.FAILED)
+    assert found["V1"].entries[0].where == "baseline: unit"
 
 
 def test_an_optional_suite_that_was_skipped(store):
