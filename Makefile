@@ -50,8 +50,8 @@ bench-suites: setup ## real suites repeated, beside plain pytest; writes its tab
 bench-history: setup ## what questions cost with 10 000 runs in the store; writes its table in benchmarks/README.md (2 minutes)
 	@$(BIN)/python benchmarks/history.py
 
-bench-regression: setup ## how often the rules of regression are right, simulated; writes its table in benchmarks/README.md
-	@$(BIN)/python benchmarks/regression.py
+bench-regression: setup ## how often the rules of regression are right, simulated (REAL=1: on forty real runs, half an hour); writes its table in benchmarks/README.md
+	@$(BIN)/python benchmarks/regression$(if $(REAL),_runs).py
 
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel

@@ -72,6 +72,8 @@ async def measure(request: web.Request, handler: Any) -> web.StreamResponse:
     status = 500
     try:
         response = await handler(request)
+        if SETTINGS.slower:
+            time.sleep(SETTINGS.slower * (time.monotonic() - begun))  # more work to do: nothing else runs meanwhile
         status = response.status
         return response
     except web.HTTPException as error:

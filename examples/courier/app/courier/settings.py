@@ -31,6 +31,8 @@ class Settings:
     cache_size: int = int(_number("COURIER_CACHE_SIZE", 500))
     chat_rate: float = _number("COURIER_CHAT_RATE", 200)  # outgoing messages per second at most, as chat services ask
     stale_after: float = _number("COURIER_STALE_AFTER", 10.0)
+    context: int = int(_number("COURIER_CONTEXT", 20_000))  # bytes that the mistake leak-memory keeps of each message
+    slower: float = _number("COURIER_SLOWER", 0)  # a share of each request's own time by which it takes longer: 0.2
     defects: tuple[str, ...] = field(
         default_factory=lambda: tuple(name for name in os.environ.get("COURIER_DEFECTS", "").split(",") if name)
     )
