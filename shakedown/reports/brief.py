@@ -5,41 +5,47 @@ import re
 from shakedown.reports.amounts import sparkline
 from shakedown.reports.model import Report
 from shakedown.reports.series import load_series
+from shakedown.reports.text import one_line
 from shakedown.verdict import Verdict
 
 __all__ = ["mermaid", "sparklines"]
 
 WIDTH = 40
 LONGEST = 40
+SHORTEST = 1.0  # second: what can be seen
 
 
 def mermaid(report: Report) -> str:
     """A Gantt chart of stages and faults, in Mermaid's language; empty when nothing began."""
     lines = [
-        _bar(stage.name, stage.start, stage.end or report.end, stage.verdict)
+        _bar(_word(stage.name), stage.start, stage.end or report.end, stage.verdict)
         for stage in report.stages
         if stage.start is not None
     ]
     if not lines:
         return ""
+    # With its number, as in the other charts, a name cannot be taken for a word of Mermaid's ("section", "click", …).
     faults = [
-        _bar(info.record.name, info.record.applied_at, info.record.reverted_at or report.end, info.verdict)
-        for info in report.experiments
+        _bar(
+            f"{number} {info.record.name}", info.record.applied_at, info.record.reverted_at or report.end, info.verdict
+        )
+        for number, info in enumerate(report.experiments, 1)
         if info.record.applied_at is not None
     ]
-    lines = ["gantt", "  dateFormat X", "  axisFormat %H:%M:%S", "  section stages", *lines]
+    # Milliseconds, as Mermaid takes beginnings in seconds for such; and seconds since the run began on the axis, as it would
+    # show hours and minutes in the viewer's own time zone.
+    lines = ["gantt", "  dateFormat x", "  axisFormat %s s", "  section stages", *lines]
     return "\n".join([*lines, "  section faults", *faults] if faults else lines)
 
 
-def _bar(name: str, start: float, end: float, verdict: Verdict | None) -> str:
+def _bar(words: str, start: float, end: float, verdict: Verdict | None) -> str:
     mark = "" if verdict in (Verdict.PASSED, None) else "crit, "
-    first = round(start)
-    return f"  {_word(name)} :{mark}{first}, {max(round(end), first + 1)}"
+    return f"  {words} :{mark}{start * 1e3:.0f}, {max(end, start + SHORTEST) * 1e3:.0f}"
 
 
 def _word(name: str) -> str:
-    """A name without what means something to Mermaid."""
-    return re.sub(r"[^\w .-]+", " ", name).strip()[:LONGEST] or "unnamed"
+    """A name in which what means something to Mermaid stands as the number of its character."""
+    return re.sub(r"[^\w .-]", lambda found: f"#{ord(found[0])};", one_line(name, LONGEST)) or "unnamed"
 
 
 def sparklines(report: Report) -> list[tuple[str, str, float, float]]:
