@@ -14,10 +14,10 @@ from shakedown.errors import LoadError
 from shakedown.load.codec import decode_delta
 from shakedown.load.schedule import profile_of
 from shakedown.load.spec import LoadSpec
-from shakedown.plan.executors import OpenModel
+from shakedown.plan.executors import Executor, OpenModel
 from shakedown.records.load import DuePulse, GeneratorHealth, LoadCounts, LoadDelta, LoadResult, Pulse, merge_parts
 
-__all__ = ["LoadHandle"]
+__all__ = ["LoadHandle", "rate_held"]
 
 HEAD_START = 0.15
 START_LIMIT = 30.0
@@ -26,6 +26,16 @@ RATE_HELD = 0.99
 # had no CPU left.
 LATE = 0.1
 BUSY = 0.9
+
+
+def rate_held(executor: Executor, counts: LoadCounts, expected: float) -> bool:
+    """Whether what was asked for was begun in time, but for what the plan says may be dropped.
+
+    Args:
+        expected: iterations that the schedule asks for; 0 for closed models, which ask for none.
+    """
+    allowed = executor.may_drop * expected if isinstance(executor, OpenModel) else 0.0
+    return counts.on_time + min(counts.dropped, allowed) >= RATE_HELD * expected - 1
 
 
 @dataclass(slots=True)
@@ -251,7 +261,7 @@ class LoadHandle:
             end = min(end, *ends) if stopped else min(end, max(ends))
         expected = self._expected(end - start)
         unreleased = sum(worker.unreleased for worker in self._workers)
-        held = total.counts.on_time >= RATE_HELD * expected - 1 and not unreleased
+        held = rate_held(spec.executor, total.counts, expected) and not unreleased
         lost = sum(not worker.done and worker.process.poll() is not None for worker in self._workers)
         health = GeneratorHealth(
             cpu=max((worker.cpu for worker in self._workers), default=0.0),

@@ -15,7 +15,7 @@ import shakedown
 from shakedown.errors import LoadError
 from shakedown.load.clocks import ClockBounds
 from shakedown.load.parcels import unpack
-from shakedown.load.runner import RATE_HELD
+from shakedown.load.runner import rate_held
 from shakedown.load.schedule import profile_of
 from shakedown.load.shards import Ready, ShardJob, ShardOutcome, Word, files_of, machine
 from shakedown.load.spec import LoadSpec
@@ -287,7 +287,7 @@ def merge_outcomes(
         executor=spec.executor.type, target_rate=profile.total / spec.duration if profile is not None else None,
         counts=total.counts, buckets=total.buckets, pulses=total.pulses, start_lag=total.start_lag, errors=total.errors,
         generator=health, interrupted=interrupted or any(outcome.cut_short for outcome in sent),
-        rate_held=total.counts.on_time >= RATE_HELD * expected - 1 and not unreleased, warm_up=spec.warm_up,
+        rate_held=rate_held(spec.executor, total.counts, expected) and not unreleased, warm_up=spec.warm_up,
         degraded=total.degraded,
     )  # fmt: skip
 

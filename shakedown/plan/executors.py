@@ -22,7 +22,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from shakedown.plan.base import PlanModel
-from shakedown.plan.values import Duration
+from shakedown.plan.values import Duration, Share
 
 __all__ = [
     "Burst",
@@ -99,13 +99,22 @@ class OpenModel(_Executor):
         max_vus: most iterations in flight at once.
         overload: what becomes of an arrival that finds all of them busy: it waits (`queue`; its lag counts), waits
             unless `queue_limit` others do (`bounded`), or is dropped (`drop`). All of them are counted.
+        may_drop: with `drop` and `bounded`, the share of the arrivals that may be dropped before the rate counts as not
+            held: of a load that is meant to be more than the system can take.
         arrivals: evenly spaced, or at random with the same mean rate (a Poisson process).
     """
 
     max_vus: int = Field(default=200, gt=0)
     overload: Literal["queue", "bounded", "drop"] = "queue"
     queue_limit: int = Field(default=1000, gt=0)
+    may_drop: Share = Field(default=0.0, ge=0, lt=1)
     arrivals: Literal["even", "poisson"] = "even"
+
+    @model_validator(mode="after")
+    def _drops_something(self) -> Self:
+        if self.may_drop and self.overload == "queue":
+            raise ValueError("`may_drop` goes with `overload: drop` or `overload: bounded`: a queue drops nothing")
+        return self
 
     @property
     def most_vus(self) -> int:

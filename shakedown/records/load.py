@@ -119,6 +119,11 @@ class LoadCounts:
             found.append(f"started {self.started} ≠ ended {ended}")
         return found
 
+    @property
+    def all_told(self) -> bool:
+        """Whether all that was scheduled either started in time or was dropped (one may fall on the end itself)."""
+        return self.on_time + self.dropped >= self.scheduled - 1
+
     def add(self, other: "LoadCounts") -> None:
         """Add another's counts to these."""
         for name in self.__slots__:

@@ -148,6 +148,30 @@ def test_below_99_per_cent_the_rate_was_not_held(started, held):
     assert result.target_rate == pytest.approx(1000)
 
 
+@pytest.mark.parametrize(
+    ("allowed", "started", "held"), [(0.5, 5_000, True), (0.5, 4_800, False), (0.0, 5_000, False), (0.9, 1_000, True)]
+)
+def test_what_may_be_dropped_does_not_count_as_missing(allowed, started, held):
+    """What the plan allows to be dropped is not missing from the rate; what is dropped beyond it is."""
+    load = LoadHandle(spec(rate(1000, 10, overload="drop", may_drop=allowed)), lambda _: None)
+    counts = LoadCounts(scheduled=10_000, on_time=started, dropped=10_000 - started)
+    merge_parts(load._total, LoadDelta("l", 0.0, counts, {}, {}, {}, []))
+    assert load.result().rate_held is held
+
+
+def test_a_queue_may_drop_nothing():
+    """`may_drop` with a policy that drops nothing is a mistake of the plan."""
+    with pytest.raises(ValueError, match="a queue drops nothing"):
+        rate(1000, 10, may_drop=0.5)
+
+
+def test_what_never_started_is_missing_whatever_may_be_dropped():
+    """Only what was counted as dropped is allowed for: what a late generator did not begin in time is not held."""
+    load = LoadHandle(spec(rate(1000, 10, overload="drop", may_drop=0.9)), lambda _: None)
+    merge_parts(load._total, LoadDelta("l", 0.0, LoadCounts(scheduled=10_000, on_time=5_000), {}, {}, {}, []))
+    assert not load.result().rate_held
+
+
 def test_a_queue_that_is_worked_off_too_late_is_no_rate_held(monkeypatch):
     """Arrivals that wait until after the schedule's end start, but not in time."""
     seen = simulate(monkeypatch, spec(rate(100, 1, max_vus=1, graceful_stop=60)), steady(0.02))

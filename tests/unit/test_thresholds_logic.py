@@ -1,6 +1,7 @@
 """Thresholds over histories built by hand: three values, windows, requests, tags, the baseline, every metric."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -402,6 +403,19 @@ def test_doubts_about_the_load_reach_every_form(suffix):
     for weak in ({"rate_held": False, "target_rate": 100.0}, {"interrupted": True}):
         assert of(f"a.p95 < 1s{suffix}", steady(fast, **weak)).verdict is U
         assert of(f"a.p95 < 1s{suffix}", steady(slow, **weak)).verdict is F
+
+
+def test_what_was_dropped_can_be_judged_by_what_was_dropped():
+    """A rate that was not held for nothing but drops leaves a limit on drops its verdict; where more is missing, it may not pass."""
+    counts = LoadCounts(scheduled=400, started=240, dropped=160, ok=240, on_time=240, requests=240)
+    few = {"rate_held": False, "target_rate": 100.0, "counts": counts}
+    assert of("a.dropped_rate < 50%", steady([[0.1] * 60] * 4, **few)).verdict is P
+    assert of("a.dropped <= 160", steady([[0.1] * 60] * 4, **few)).verdict is P
+    assert of("a.dropped_rate < 30%", steady([[0.1] * 60] * 4, **few)).verdict is F
+    assert of("a.p95 < 1s", steady([[0.1] * 60] * 4, **few)).verdict is U
+    late = few | {"counts": replace(counts, on_time=200)}
+    assert of("a.dropped_rate < 50%", steady([[0.1] * 60] * 4, **late)).verdict is U
+    assert of("a.dropped_rate < 30%", steady([[0.1] * 60] * 4, **late)).verdict is F
 
 
 # ----------------------------------------------------------------------------------------------------------- baseline
