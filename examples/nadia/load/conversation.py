@@ -11,15 +11,15 @@ TURNS, WITHIN = 3, 30.0
 
 
 def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: object = None) -> tuple[int, dict]:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-cache"}
-    connection.request(method, path, None if body is None else json.dumps(body), headers)
+    text = None if body is None else json.dumps(body)
+    connection.request(method, path, text, {"Content-Type": "application/json"})
     answer = connection.getresponse()
-    text = answer.read()
-    return answer.status, json.loads(text) if text else {}
+    found = answer.read()
+    return answer.status, json.loads(found) if found else {}
 
 
 def talk(user: User) -> None:
-    """Three turns; then the conversation is what was said, in its order, and nobody else's."""
+    """Three turns, each answered once; then the conversation is what was said, in its order, and nobody else's."""
     connection = http.client.HTTPConnection(user.host, user.port, timeout=10)
     name, said = f"talk-{uuid.uuid4()}", []
     try:
@@ -37,6 +37,8 @@ def talk(user: User) -> None:
                         break
                     assert time.monotonic() < until, f"no answer within {WITHIN:g} s: {status} {found.get('status')}"
                     time.sleep(0.2)
+                assert (found["user"], found["text"]) == (name, words), f"not what was said: {found['text']!r}"
+                assert len(found["replies"]) == 1, f"answered {len(found['replies'])} times"
         with user.measure("order"):
             status, listed = _ask(connection, "GET", f"/messages?user={name}")
             texts = [message["text"] for message in listed.get("messages", [])]

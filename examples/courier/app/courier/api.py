@@ -21,8 +21,7 @@ from courier.store import Store, StoreUnavailable
 TEXT_LIMIT = 10_000
 EVENTS = ("message", "status", "delivery")
 PAGE = 100
-CONTEXT = 20_000
-CONTEXTS = 40_000  # even a leak is bounded here: below 1 GB
+KEPT = 800_000_000  # bytes of contexts: even a leak is bounded here, below 1 GB
 FLUSH_EVERY = 0.3
 CACHE_FOR = 30.0
 
@@ -37,8 +36,8 @@ class Intake:
 
     async def accept(self, message: str, user: str, text: str) -> str:
         """`accepted`, `duplicate` or `full`; with defects, what the mistake makes of it."""
-        if defects.on("leak-memory") and len(self._contexts) < CONTEXTS:
-            self._contexts.append(text.encode() + b"x" * CONTEXT)
+        if defects.on("leak-memory") and len(self._contexts) * SETTINGS.context < KEPT:
+            self._contexts.append(text.encode() + b"x" * SETTINGS.context)
         if defects.on("lose-writes"):
             self._buffer.append((message, user, text))
             return "accepted"

@@ -1,6 +1,7 @@
 """Replies from a language model: two providers, each behind a time-out, a few retries and a circuit breaker."""
 
 import asyncio
+import time
 
 import aiohttp
 
@@ -12,6 +13,7 @@ from courier.settings import SETTINGS
 RETRIES = 2
 STORM = 20
 FINAL = (400, 401, 403, 404, 422)  # asking again does not help
+LONGEST_WAIT = 10.0  # seconds, whatever a provider asks for
 
 
 class NoReply(Exception):
@@ -25,15 +27,18 @@ class Provider:
         self.name = name
         self._breaker, self._budget = Breaker(name), Budget()
         self._url, self._session = url, session
+        self._not_before = 0.0
 
     async def reply(self, text: str) -> tuple[str, float]:
         """A reply and its confidence.
 
         Raises:
-            NoReply: the provider failed, or its breaker is open.
+            NoReply: the provider failed, its breaker is open, or it has asked to be left alone for a while.
         """
         if defects.on("retry-storm"):
             return await self._insist(text)
+        if time.monotonic() < self._not_before:
+            raise NoReply(f"{self.name}: it said to come later")
         self._budget.called()
         for attempt in range(RETRIES + 1):
             if not self._breaker.allows():
@@ -73,6 +78,8 @@ class Provider:
                     body = await answer.json()
                     return (str(body["text"]), float(body["confidence"])), False
                 again = answer.status not in FINAL
+                if answer.status == 429 and (later := _seconds(answer.headers.get("Retry-After", ""))):
+                    self._not_before, again = time.monotonic() + later, False
                 if answer.status in (401, 403):  # nothing but a person can help
                     print(f"ALERT {self.name} refuses the key: {answer.status}", flush=True)
         except asyncio.TimeoutError:
@@ -84,6 +91,11 @@ class Provider:
 
     def _count(self, counter: str) -> None:
         METRICS.counters[f'{counter}{{dependency="{self.name}"}}'] += 1
+
+
+def _seconds(text: str) -> float:
+    """Of Retry-After; a date, or nothing, is none."""
+    return min(float(text), LONGEST_WAIT) if text.isdecimal() else 0.0
 
 
 class Replies:

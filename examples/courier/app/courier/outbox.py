@@ -38,7 +38,7 @@ class Outbox:
 
     async def _send_some(self) -> None:
         begun = time.monotonic()
-        waiting = await self._store.unsent(SOME)
+        waiting = await self._store.take_unsent(SOME)
         sent = await self._send(waiting)
         full = len(sent) == SOME
         await asyncio.sleep(max(0.0, begun + SOME / SETTINGS.chat_rate - time.monotonic()) if full else PAUSE)
@@ -46,13 +46,15 @@ class Outbox:
     async def _send_all_at_once(self) -> None:
         """The mistake of thundering-herd: everybody waits for the same stroke of the clock."""
         await asyncio.sleep(TICK - time.time() % TICK)
-        await self._send(await self._store.unsent(HERD), herd=True)
+        await self._send(await self._store.take_unsent(HERD), herd=True)
 
     async def _send(self, waiting: list[dict[str, Any]], *, herd: bool = False) -> list[int]:
         results = await asyncio.gather(*(self._now(item) if herd else self._in_turn(item) for item in waiting))
         sent = [item["id"] for item, ok in zip(waiting, results) if ok]
         if sent:
             await self._store.sent(sent)
+        if left := [item["id"] for item, ok in zip(waiting, results) if not ok]:
+            await self._store.give_back(left)
         METRICS.counters["chat_sent_total"] += len(sent)
         return sent
 

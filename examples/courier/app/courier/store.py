@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS replies (
     id bigserial PRIMARY KEY, message_id text NOT NULL REFERENCES messages(id), text text NOT NULL, provider text NOT NULL);
 CREATE INDEX IF NOT EXISTS replies_by_message ON replies (message_id);
 CREATE TABLE IF NOT EXISTS outbox (
-    message_id text NOT NULL, user_id text NOT NULL, text text NOT NULL, sent_at timestamptz, id bigserial PRIMARY KEY);
+    message_id text NOT NULL, user_id text NOT NULL, text text NOT NULL, sent_at timestamptz, id bigserial PRIMARY KEY,
+    taken_until timestamptz NOT NULL DEFAULT '-infinity');
 CREATE INDEX IF NOT EXISTS outbox_unsent ON outbox (id) WHERE sent_at IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_by_message ON outbox (message_id);
 CREATE INDEX IF NOT EXISTS messages_in_review ON messages (id) WHERE status = 'review';
@@ -190,14 +191,20 @@ class Store:
             if new:
                 await self._count(connection, _number(message["id"]) % _SHARDS)
 
-    async def unsent(self, limit: int) -> list[dict[str, Any]]:
-        """Outgoing chat messages that were not sent yet."""
+    async def take_unsent(self, limit: int) -> list[dict[str, Any]]:
+        """Outgoing chat messages that were not sent yet, and that no other worker has taken within the last ten seconds."""
         rows = await self._run(
             "fetch",
-            "SELECT id, message_id, user_id, text FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1",
+            "UPDATE outbox SET taken_until = now() + interval '10 s' WHERE id IN ("
+            " SELECT id FROM outbox WHERE sent_at IS NULL AND taken_until < now() ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)"
+            " RETURNING id, message_id, user_id, text",
             limit,
         )
-        return [dict(row) for row in rows]
+        return sorted((dict(row) for row in rows), key=lambda row: row["id"])
+
+    async def give_back(self, ids: list[int]) -> None:
+        """These could not be sent: whoever looks next may take them."""
+        await self._run("execute", "UPDATE outbox SET taken_until = '-infinity' WHERE id = ANY($1::bigint[])", ids)
 
     async def reviewed(self) -> int:
         """A person looked at all that waited for one; how many."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import os
+import time
 from collections import Counter
 
 from aiohttp import web
@@ -12,6 +14,18 @@ SENT: Counter = Counter()
 CALLS: Counter = Counter()
 FLIGHT = {"now": 0, "peak": 0}
 MODE = {"status": 200, "delay": 0.02}
+RATE = float(os.environ.get("VENDOR_RATE", 0))  # chat messages a second, as chat services limit them; 0: any number
+ROOM = {"left": RATE, "at": time.monotonic(), "refused": 0.0}
+
+
+def within_the_rate() -> bool:
+    """Whether one more chat message may be sent now: a bucket that holds what a second allows."""
+    now = time.monotonic()
+    ROOM["left"], ROOM["at"] = min(RATE, ROOM["left"] + (now - ROOM["at"]) * RATE), now
+    allowed = not RATE or ROOM["left"] >= 1
+    ROOM["left"] -= allowed
+    ROOM["refused"] += not allowed
+    return allowed
 
 
 @web.middleware
@@ -36,6 +50,7 @@ async def metrics(_: web.Request) -> web.Response:
     lines += [f'calls_total{{path="{path}",status="{status}"}} {number}' for (path, status), number in CALLS.items()]
     lines += ["# TYPE in_flight gauge", f"in_flight {FLIGHT['now']}"]
     lines += ["# TYPE in_flight_peak gauge", f"in_flight_peak {FLIGHT['peak']}"]
+    lines += ["# TYPE limited_total counter", f"limited_total {ROOM['refused']}"]
     return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
 
 
@@ -54,6 +69,8 @@ async def send(request: web.Request) -> web.Response:
     message = str((await request.json()).get("id", ""))
     if MODE["status"] != 200:
         return web.json_response({"error": "told to"}, status=int(MODE["status"]))
+    if not within_the_rate():
+        return web.json_response({"error": "too many messages"}, status=429, headers={"Retry-After": "1"})
     await asyncio.sleep(MODE["delay"])
     fresh = message not in SENT
     SENT[message] += fresh
