@@ -12,6 +12,7 @@ from shakedown.records.recovery import AlertTruth, HealthTruth, Moment
 __all__ = ["Held", "compare_alert", "compare_health", "share_unhealthy"]
 
 FAILING_SHARE = 0.5
+FINE_SHARE = 0.05
 SMOOTH = 5  # slots on either side: half a second, so that one lucky answer does not end an outage
 STALE = 3.0  # seconds, or three periods: what was said so long ago says nothing of now
 
@@ -67,8 +68,10 @@ def share_unhealthy(probes: Sequence[ProbeResult], service: str, start: float, e
 def compare_health(timeline: Timeline, service: str, held: Held) -> HealthTruth:
     """Seconds in which clients and the health endpoint disagreed, and when it said what.
 
-    Clients are failing in a slot when at least half of what ended within half a second around it failed or timed out. Where
-    nothing ended, what was due around it decides; where nothing was due either, the slot says nothing.
+    Clients are failing in a slot when at least half of what ended within half a second around it failed or timed out; they are
+    fine when at most a twentieth did. Between the two some are failed and some are served, one kind of request perhaps and not
+    another: who says "unhealthy" then is right, and who says "healthy" tells no lie. Where nothing ended, what was due around it
+    decides; where nothing was due either, the slot says nothing.
     """
     looks = sorted((probe for probe in timeline.probes if probe.service == service), key=lambda probe: probe.at)
     found = _compare(timeline, looks, held)
@@ -121,11 +124,12 @@ def _compare(timeline: Timeline, looks: Sequence[ProbeResult], held: Held) -> _S
     for slot in range(slot_of(held.start), slot_of(held.end)):
         while index + 1 < len(looks) and looks[index + 1].at <= (slot + 1) * SLOT:
             index += 1
-        failing = _failing(timeline, slot)
-        if failing is None or index < 0 or slot * SLOT - looks[index].at > stale:
+        share = _failed_share(timeline, slot)
+        if share is None or index < 0 or slot * SLOT - looks[index].at > stale:
             unknown += 1
             continue
         wrong = not looks[index].healthy
+        failing = share > FINE_SHARE if wrong else share >= FAILING_SHARE
         both += failing and wrong
         missed += failing and not wrong
         false += wrong and not failing
@@ -151,15 +155,15 @@ def _period(looks: Sequence[ProbeResult]) -> float:
     return gaps[len(gaps) // 2] if gaps else 0.0
 
 
-def _failing(timeline: Timeline, slot: int) -> bool | None:
-    """Whether clients were failing around a slot; None when nothing says so."""
+def _failed_share(timeline: Timeline, slot: int) -> float | None:
+    """The share of requests that failed around a slot; None when nothing says so."""
     around = range(slot - SMOOTH, slot + SMOOTH + 1)
     ok = sum(timeline.pulse(near).ok for near in around)
     bad = sum(timeline.pulse(near).bad for near in around)
     if ok + bad == 0:
         ok = sum(timeline.due(near).ok for near in around)
         bad = sum(timeline.due(near).bad for near in around)
-    return bad >= FAILING_SHARE * (ok + bad) if ok + bad else None
+    return bad / (ok + bad) if ok + bad else None
 
 
 def _first(looks: Sequence[ProbeResult], held: Held) -> Moment | None:

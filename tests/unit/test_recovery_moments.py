@@ -195,6 +195,25 @@ def test_health_that_comes_and_goes_under_a_steady_fault_is_counted():
     assert compare_health(line, "api", OUTAGE).changes == 4
 
 
+@pytest.mark.parametrize("share", [3, 10])
+def test_where_some_requests_fail_neither_word_is_held_against_a_service(share):
+    """Of every third or tenth request: unhealthy is the truth, healthy no lie; of every fiftieth, unhealthy is too strict."""
+    due = iter(range(10_000))
+
+    def partly(at):
+        return (NORMAL, not (10 <= at < 16 and next(due) % share == 0))
+
+    wrong = compare_health(timeline(partly, probes=looks(lambda at: 10.2 <= at < 15.4)), "api", OUTAGE)
+    assert wrong.failing_and_unhealthy == pytest.approx(5.2, abs=0.3)
+    assert (wrong.healthy_while_failing, wrong.unhealthy_while_fine) == (0, pytest.approx(0, abs=0.2))
+    due = iter(range(10_000))
+    well = compare_health(timeline(partly, probes=looks(lambda _: False)), "api", OUTAGE)
+    assert (well.failing_and_unhealthy, well.healthy_while_failing) == (0, 0)
+    due, share = iter(range(10_000)), 50
+    strict = compare_health(timeline(partly, probes=looks(lambda at: 10.2 <= at < 15.4)), "api", OUTAGE)
+    assert strict.unhealthy_while_fine == pytest.approx(5.2, abs=0.3)
+
+
 def test_what_was_not_looked_at_is_unknown():
     """No look for three seconds says nothing of either; nothing that ended or was due neither."""
     line = timeline(failing, probes=[look for look in looks(lambda at: at >= 10) if look.at < 10.5])
