@@ -27,7 +27,10 @@ def mermaid(report: Report) -> str:
     # With its number, as in the other charts, a name cannot be taken for a word of Mermaid's ("section", "click", …).
     faults = [
         _bar(
-            f"{number} {info.record.name}", info.record.applied_at, info.record.reverted_at or report.end, info.verdict
+            f"{number} {_word(info.record.name)}",
+            info.record.applied_at,
+            info.record.reverted_at or report.end,
+            info.verdict,
         )
         for number, info in enumerate(report.experiments, 1)
         if info.record.applied_at is not None
