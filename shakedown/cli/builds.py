@@ -94,7 +94,10 @@ def compare_builds(
     both = parse_builds(builds)
     planned = _check(Path(targets[0]), both, profile, overrides)
     total = 2 * runs
-    err.print(f"{total} runs, {runs} of each build in turn, about {total * planned:.0f} s of planned load in all")
+    err.print(
+        f"{total} runs, {runs} of each build in turn, about {total * planned:.0f} s of planned load in all; suites, "
+        "recoveries, and loads that end when their work is done come on top"
+    )
     groups: tuple[list[RunInfo], list[RunInfo]] = ([], [])
     for number, side in enumerate(order_of(runs), 1):
         build = both[side]

@@ -10,10 +10,11 @@ from rich.markup import escape
 from shakedown.cli.console import out
 from shakedown.faults.catalogue import entry_of, given_parameters
 from shakedown.faults.schedule import Planned, schedule_of
-from shakedown.plan import LoadedPlan, load_plan, planned_durations
+from shakedown.plan import LoadedPlan, load_plan, planned_stages
 from shakedown.plan.experiments import Experiment
 from shakedown.plan.faults import FaultModel
 from shakedown.plan.model import FaultsStage, UseScenario, UseSuite
+from shakedown.plan.outline import BY_COUNT
 from shakedown.plan.uses import label_of
 from shakedown.units import format_duration
 
@@ -37,8 +38,9 @@ def show_dry_run(plan: Path, profile: str | None, overrides: list[str], seed: in
 def _lines(loaded: LoadedPlan, seed: int, *, given: bool) -> Iterator[str]:
     plan = loaded.plan
     profile = f", profile {loaded.profile}" if loaded.profile else ""
-    planned = planned_durations(plan)
-    yield f"{plan.name}{profile}: a dry run, nothing is started; about {format_duration(sum(planned.values()))} are planned"
+    planned = planned_stages(plan)
+    in_all = format_duration(sum(stage.seconds for stage in planned.values()))
+    yield f"{plan.name}{profile}: a dry run, nothing is started; about {in_all} are planned"
     yield f"seed {seed}" + (
         "" if given else f": `--seed {seed}` makes a run do just this, without it another one is drawn"
     )
@@ -51,7 +53,7 @@ def _lines(loaded: LoadedPlan, seed: int, *, given: bool) -> Iterator[str]:
         if stage is None:
             yield f"{name}: not in the plan"
             continue
-        yield f"{name}: about {format_duration(planned.get(name, 0.0))}"
+        yield f"{name}: {planned[name]}"
         yield from (STEP + line for line in _stage(loaded, name, stage, seed))
         yield from (f"{STEP}must hold: {text}" for text in stage.thresholds)
 
@@ -89,15 +91,21 @@ def _use(loaded: LoadedPlan, use: UseScenario | UseSuite, *, bounded: bool = Tru
         value = getattr(use, key, None)
         value = value if value is not None else getattr(executor, key, None)
         if value is not None:
-            amounts.append(words.format(value))
+            amounts.append(words.format(value).removesuffix("s" if value == 1 else ""))
+    if executor.type == "per-vu-iterations":
+        amounts[-1] += " each"
     if use.steps is not None:
-        amounts = [f"in steps: {', '.join(f'{level:g}' for level in use.steps.levels)}"]
+        levels = ", ".join(f"{level:g}" for level in use.steps.levels)
+        amounts = [f"in steps: {levels}, for {format_duration(use.steps.duration)} each"]
     if use.capacity is not None:
-        amounts = [f"capacity between {use.capacity.lowest:g}/s and {use.capacity.highest:g}/s"]
-    seconds = use.duration if use.duration is not None else executor.longest
-    lasts = "" if use.in_levels or not bounded else f", {format_duration(seconds)} at most"
+        bounds = f"capacity between {use.capacity.lowest:g}/s and {use.capacity.highest:g}/s"
+        each = format_duration(use.capacity.duration)
+        amounts = [f"{bounds}, {use.capacity.probes} probes at most, for {each} each"]
+    seconds = format_duration(use.duration if use.duration is not None else executor.longest)
+    lasts = f"until all are done, {seconds} at most" if isinstance(executor, BY_COUNT) else f"for {seconds}"
     target = f" on {scenario.target}" if scenario.target else ""
-    return f"load {label_of(use)}{target}: {executor.type} {', '.join(amounts)}".rstrip() + lasts
+    words = f"load {label_of(use)}{target}: {executor.type} {', '.join(amounts)}".rstrip()
+    return words if use.in_levels or not bounded else f"{words}, {lasts}"
 
 
 def _experiment(experiment: Experiment, seed: int) -> Iterator[str]:

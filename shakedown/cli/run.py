@@ -93,7 +93,8 @@ def run_plan(
     durations = planned_durations(loaded.plan)
     planned = sum(durations.values())
     err.print(
-        f"{escape(loaded.plan.name)}: about {planned:.0f} s of planned load, holds and pauses; suites and recoveries come on top"
+        f"{escape(loaded.plan.name)}: about {planned:.0f} s of planned load, holds and pauses; suites, recoveries, "
+        "and loads that end when their work is done come on top"
     )
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from shakedown.cli.console import err, out, paint
 from shakedown.errors import StoreError, UsageError
-from shakedown.plan import json_schema, load_plan, planned_durations
+from shakedown.plan import json_schema, load_plan, planned_stages
 from shakedown.units import format_duration
 from shakedown.verdict import Verdict
 
@@ -32,13 +32,13 @@ def validate_plan(plan: Path, profile: str | None, overrides: list[str]) -> None
 
         for name in loaded.plan.report.templates:
             check_template(loaded.base / name)
-    planned = planned_durations(loaded.plan)
+    planned = planned_stages(loaded.plan)
     out.print(f"{escape(str(plan))}: no errors")
-    parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in planned.items())
     count = len(loaded.plan.services)
-    out.print(
-        f"{count} service{'s' if count != 1 else ''}; planned: {parts}; {format_duration(sum(planned.values()))} in all"
-    )
+    in_all = format_duration(sum(stage.seconds for stage in planned.values()))
+    out.print(f"{count} service{'s' if count != 1 else ''}; planned: {in_all} in all")
+    for name, stage in planned.items():
+        out.print(f"  {name}: {stage}")
 
 
 def list_runs(root: Path, limit: int) -> None:

@@ -19,8 +19,18 @@ schema         the JSON Schema, and a plan to begin with
 
 from shakedown.plan.loading import LoadedPlan, load_plan
 from shakedown.plan.model import Plan
-from shakedown.plan.outline import planned_durations
+from shakedown.plan.outline import PlannedStage, planned_durations, planned_stages
 from shakedown.plan.schema import json_schema, starter_plan
 from shakedown.plan.secrets import Redactor
 
-__all__ = ["LoadedPlan", "Plan", "Redactor", "json_schema", "load_plan", "planned_durations", "starter_plan"]
+__all__ = [
+    "LoadedPlan",
+    "Plan",
+    "PlannedStage",
+    "Redactor",
+    "json_schema",
+    "load_plan",
+    "planned_durations",
+    "planned_stages",
+    "starter_plan",
+]

@@ -34,8 +34,11 @@ def plan(folder: Path, experiments: list[dict[str, Any]]) -> Path:
         "services": {"web": {"image": "no-such-image:1", "ports": {"http": 8000}, "health": {"http": "http:/"},
                              "environment": {"API_TOKEN": "hunter2hunter2"}}},
         "scenarios": {"get": {"executor": {"type": "constant-arrival-rate", "rate": 40, "duration": "5s"},
-                              "http": {"target": "web.http", "requests": [{"name": "get", "get": "/"}]}}},
-        "stages": {"baseline": {"scenarios": ["get"], "thresholds": ["get.p95 < 2s"]},
+                              "http": {"target": "web.http", "requests": [{"name": "get", "get": "/"}]}},
+                      "once": {"executor": {"type": "per-vu-iterations", "vus": 3, "iterations": 1, "duration": "40s"},
+                               "http": {"target": "web.http", "requests": [{"name": "get", "get": "/"}]}}},
+        "suites": {"unit": {"command": ["true"], "timeout": "60s"}},
+        "stages": {"baseline": {"suites": ["unit"], "scenarios": ["get", "once"], "thresholds": ["get.p95 < 2s"]},
                    "faults": {"load": "get", "experiments": experiments}},
     }  # fmt: skip
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -57,7 +60,9 @@ def test_everything_is_said_and_nothing_done(tmp_path):
     assert done.stderr == ""
     assert sorted(tmp_path.rglob("*")) == before
     for words in (
-        "seed 7", "web: docker", "load get on web.http: constant-arrival-rate 40/s", "must hold: get.p95 < 2s",
+        "seed 7", "web: docker", "load get on web.http: constant-arrival-rate 40/s, for 5 s", "must hold: get.p95 < 2s",
+        "baseline: 5 s, and 1 load and 1 suite until they are done (115 s at most)", "suite unit",
+        "load once on web.http: per-vu-iterations 3 users, 1 iteration each, until all are done, 40 s at most",
         "stress: not in the plan", "experiment plain: one fault, 4 s at most",
         "at 0 s, for 4 s: service-kill on web (signal SIGKILL", "undo: started again", "guarded by: the run, journal, watchdog",
         "must be back within 9 s after the revert", "must hold meanwhile: get.error_rate < 7%",
