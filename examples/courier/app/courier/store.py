@@ -195,8 +195,8 @@ class Store:
         """Outgoing chat messages that were not sent yet, and that no other worker has taken within the last ten seconds."""
         rows = await self._run(
             "fetch",
-            "UPDATE outbox SET taken_until = now() + interval '10 s' WHERE id IN ("
-            " SELECT id FROM outbox WHERE sent_at IS NULL AND taken_until < now() ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)"
+            "UPDATE outbox SET taken_until = now() + interval '10 s' WHERE id = ANY(ARRAY("
+            " SELECT id FROM outbox WHERE sent_at IS NULL AND taken_until < now() ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))"
             " RETURNING id, message_id, user_id, text",
             limit,
         )
