@@ -116,6 +116,11 @@ def of_suite(metric: str, results: Sequence[SuiteResult]) -> Measured:
     ordinary = (TestStatus.PASSED, TestStatus.FAILED)
     errors = sum(outcome.status not in ordinary for outcome in run)  # crashed and timed out ones are no less
     doubt = next((doubt for doubt in doubts if doubt), "")
+    skipped = sum(len(result.outcomes) for result in results) - len(run)
+    if metric == "skipped" and (run or skipped):
+        return Measured(float(skipped), len(run) + skipped, weak=doubt)
+    if metric == "tests" and skipped and not run:  # that each of them was skipped is known as well
+        return Measured(0.0, skipped, weak=doubt)
     if not run:
         return Measured(None, 0, doubt=doubt or "no test ran")
     if metric == "peak_memory" and not all(result.peak_memory for result in results if not result.skipped):

@@ -33,7 +33,7 @@ LOAD_METRICS = {
     "bytes": "B", "received": "B", "size": "B", "bytes_per_second": "B",
 }  # fmt: skip
 SUITE_METRICS = {
-    "success_rate": "%", "error_rate": "%", "tests": "", "failures": "", "tests_per_second": "/s",
+    "success_rate": "%", "error_rate": "%", "tests": "", "failures": "", "skipped": "", "tests_per_second": "/s",
     "longest": "s", "peak_memory": "B",
 }  # fmt: skip
 SERIES_UNITS = {

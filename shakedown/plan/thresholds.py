@@ -18,7 +18,7 @@ load       p50 … p99.99, avg, min, max, med                                   
            count, dropped                                                                                 number
            bytes (or received), size (of an answer, on average), bytes_per_second                         size
 suite      success_rate, error_rate                                                                       share
-           tests, failures, tests_per_second                                                              number
+           tests, failures, skipped, tests_per_second                                                     number
            longest                                                                                        duration
            peak_memory                                                                                    size
 service    memory, memory_anon, network_rx, network_tx, block_read, block_write                           size

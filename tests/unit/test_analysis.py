@@ -131,6 +131,24 @@ def test_suites():
     assert of(suite()).verdict is Verdict.INCONCLUSIVE
 
 
+def test_skipped_tests_of_a_suite():
+    """They are counted where they can be seen, also where nothing else ran; then nothing but their number is known."""
+
+    def of(text, *statuses, problem=None):
+        return judge(
+            parse_threshold(f"unit.{text}"), Evidence(suites={"unit": [suite(*statuses, problem=problem)]})
+        ).verdict
+
+    all_skipped = [TestStatus.SKIPPED] * 3
+    assert of("skipped == 0", TestStatus.PASSED, TestStatus.FAILED) is Verdict.PASSED
+    assert of("skipped == 0", TestStatus.PASSED, TestStatus.SKIPPED) is Verdict.FAILED
+    assert of("skipped >= 3 and unit.tests == 0", *all_skipped) is Verdict.PASSED
+    assert of("tests >= 1", *all_skipped) is Verdict.FAILED
+    assert of("failures == 0", *all_skipped) is Verdict.INCONCLUSIVE
+    assert of("skipped == 0") is Verdict.INCONCLUSIVE
+    assert of("skipped == 0", TestStatus.PASSED, problem="crashed") is Verdict.INCONCLUSIVE
+
+
 # ---------------------------------------------------------------------------------------------------------- recovery
 STEADY = Steady(rate=40.0, error_rate=0.0, p95=0.005, limit=0.25, healthy=frozenset({"api"}))
 TOLERANCE = FaultsTolerance()
