@@ -11,7 +11,7 @@ from shakedown.reports import amounts, brief, tables, text
 from shakedown.reports.behaviour import happened
 from shakedown.reports.covers import covered_rows
 from shakedown.reports.model import Report, collect
-from shakedown.reports.reasons import run_reasons, stage_reasons, tidy
+from shakedown.reports.reasons import Reason, run_reasons, stage_reasons, tidy
 from shakedown.reports.untested import untested
 from shakedown.reports.watched import always_zero, observer_cost, watched_lines
 from shakedown.results import Results
@@ -80,5 +80,13 @@ def _render(template: str, report: Report, **values: object) -> str:
             "change": amounts.change, "size": lambda value: amounts.NONE if value is None else format_size(value),
         }
     )  # fmt: skip
-    shown = environment.get_template(template).render(report=report, Verdict=Verdict, **values)
+    shown = environment.get_template(template).render(
+        report=report, Verdict=Verdict, advice=lambda reason: _advice(report, reason), **values
+    )  # fmt: skip
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", shown)).strip() + "\n"
+
+
+def _advice(report: Report, reason: Reason) -> list[str]:
+    """What the findings behind a reason propose to do, each once."""
+    found = (report.serious[number - 1][1].recommendation for number in sorted(reason.findings))
+    return list(dict.fromkeys(filter(None, found)))

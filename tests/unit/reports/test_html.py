@@ -67,6 +67,8 @@ def test_the_page_needs_nothing_else(page, scene):
         if key in ("src", "href", "srcset", "action", "data", "poster")
     ]
     assert references
+    places = {f"#{attributes['id']}" for _, attributes in read.elements if attributes.get("id")}
+    assert {one for one in references if (one or "").startswith("#")} <= places
     assert [one for one in references if not (one or "").startswith(("#", "data:image/svg+xml;base64,"))] == []
     policy = next(one["content"] for one in read.named("meta") if one.get("http-equiv") == "Content-Security-Policy")
     assert "default-src 'none'" in policy
