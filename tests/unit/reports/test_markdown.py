@@ -88,7 +88,9 @@ def test_nothing_stored_becomes_markup(results):
     assert not {child.type for child in children} & {"html_inline", "image", "s_open"}
     links = {str(child.attrGet("href")) for child in children if child.type == "link_open"}
     headings = {text_of(tokens[place + 1]) for place, token in enumerate(tokens) if token.type == "heading_open"}
-    assert {link.removeprefix("#").replace("-", " ").capitalize() for link in links} <= headings  # ours, within the report
+    assert {
+        link.removeprefix("#").replace("-", " ").capitalize() for link in links
+    } <= headings  # ours, within the report
     assert "#finding-1" in links
     folded = [token.content.strip() for token in tokens if token.type == "html_block"]
     assert len(folded) == 4  # the one traceback and the numbers, folded; what stands between is text
