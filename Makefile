@@ -10,6 +10,9 @@ setup: ## everything that the other targets need
 demo: setup ## the demo system through all five stages; prints the verdict and where the report is
 	@$(BIN)/shakedown run examples/courier/plan.yaml
 
+seeds: setup ## every row of the scenario catalogue by the examples' plans, a line a row (20 minutes; FULL=1 with its figures; ONLY=raglox,R05 KEEP=dir WRITE=1)
+	@$(BIN)/python benchmarks/seeds.py $(if $(FULL),--full) --only "$(ONLY)" $(if $(KEEP),--keep $(KEEP)) $(if $(WRITE),--write)
+
 test: setup lint ## lint and all tests
 	@$(BIN)/pytest -q -n 2 tests/unit
 	@$(BIN)/pytest -q -n 3 --dist loadfile --durations=40 --durations-min=15 tests/e2e tests/safety tests/packaging tests/integration
@@ -29,8 +32,8 @@ bench-load: setup ## our load generator beside others; writes the tables in benc
 bench-leaks: setup ## how often the leak rule is right, on generated series; writes its table in benchmarks/README.md
 	@$(BIN)/python benchmarks/leaks.py
 
-bench-detection: setup ## what is found of courier's twenty defects, under which name, and false alarms (RUNS=3 SOUND=10 ONLY=leaks,sound,…; hours)
-	@$(BIN)/python benchmarks/detection.py --runs $(or $(RUNS),3) --sound $(or $(SOUND),10) --only "$(ONLY)" $(if $(KEEP),--keep $(KEEP))
+bench-detection: setup ## what is found of courier's twenty defects, under which name, and false alarms (RUNS=3 SOUND=10 ONLY=leaks,sound,…; hours); ROWS=1: each row of the catalogue with its defect
+	@$(BIN)/python $(if $(ROWS),benchmarks/rows.py,benchmarks/detection.py --runs $(or $(RUNS),3) --sound $(or $(SOUND),10)) --only "$(ONLY)" $(if $(KEEP),--keep $(KEEP))
 
 bench-ledger: setup ## a ledger of a million keys: time, disk, memory; writes its table in benchmarks/README.md (2 minutes)
 	@$(BIN)/python benchmarks/ledger.py
@@ -63,4 +66,4 @@ lock: ## resolve the dependencies anew
 clean-docker: setup ## remove containers, networks, volumes and images of ours
 	@$(BIN)/python scripts/clean_docker.py
 
-.PHONY: help setup demo test test-faults lint bench-load bench-leaks bench-detection bench-ledger bench-observer bench-proxy bench-suites bench-history bench-regression wheel lock clean-docker
+.PHONY: help setup demo seeds test test-faults lint bench-load bench-leaks bench-detection bench-ledger bench-observer bench-proxy bench-suites bench-history bench-regression wheel lock clean-docker

@@ -2,69 +2,80 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import yaml
 
+from benchmarks.catalogue import COLUMNS, EXAMPLES, environment_of, plans, read_table, rows_of_catalogue
 from shakedown.plan import load_plan
 from tests.conftest import ROOT
 
-EXAMPLES = ROOT / "examples"
-ROW = re.compile(r"^\| ([A-Z]\d\d) \|(.*)\|$", re.MULTILINE)
 CATALOGUE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 TABLE = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+IDS = rows_of_catalogue(CATALOGUE)
 SOURCES = {"N": "nadia", "V": "vigia", "R": "raglox", "A": "aidrive", "D": "dialogue"}
+NOT_YET = frozenset({*(f"A{number:02}" for number in range(1, 21))})  # rows that no plan of the examples runs
+COVERED = plans()
 PLANS = sorted(path for path in EXAMPLES.glob("*/*.yaml") if "stages" in (yaml.safe_load(path.read_text()) or {}))
+LAST = r"–|\d{4}-\d\d-\d\d (passed|failed|inconclusive|skipped|not judged|error), (smoke|full)"
 
 
-def ids(text: str) -> list[str]:
-    """The rows of a table, in their order."""
-    return [match[1] for match in ROW.finditer(text)]
-
-
-def covered(value: object) -> list[str]:
-    """Every id that a plan names, as often as it does."""
-    if isinstance(value, dict):
-        own = value.get("covers") or []
-        return [*own, *(one for key, part in value.items() if key != "covers" for one in covered(part))]
-    return [one for part in value for one in covered(part)] if isinstance(value, list) else []
-
-
-def rows_of(path: Path) -> set[str]:
-    return set(covered(yaml.safe_load(path.read_text(encoding="utf-8"))))
+def rows_of(plan: str) -> set[str]:
+    return set(COVERED.get(plan, ()))
 
 
 def test_the_catalogue():
     """81 rows, each once, numbered without a gap."""
-    found = Counter(row[0] for row in ids(CATALOGUE))
+    found = Counter(row[0] for row in IDS)
     assert found == {"N": 31, "V": 11, "R": 10, "A": 20, "D": 9}
-    assert ids(CATALOGUE) == [f"{letter}{number:02}" for letter in SOURCES for number in range(1, found[letter] + 1)]
+    assert [f"{letter}{number:02}" for letter in SOURCES for number in range(1, found[letter] + 1)] == IDS
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: str(path.relative_to(EXAMPLES)))
 def test_plans_load_and_name_rows_that_there_are(path):
     """A plan of the examples is one, with each of its profiles, and its rows stand in the catalogue."""
     load_plan(path, environ={})
-    assert rows_of(path) <= set(ids(CATALOGUE))
+    assert rows_of(str(path.relative_to(EXAMPLES))) <= set(IDS)
+
+
+def test_every_row_is_run_by_a_plan():
+    """No row of the catalogue is left out, but those that are known to be."""
+    assert set(IDS) - set().union(*COVERED.values()) <= NOT_YET
 
 
 @pytest.mark.parametrize("letter", SOURCES)
-def test_a_source_with_a_plan_has_all_of_its_rows(letter):
-    """Every row of a source whose plan is there is named by it."""
-    path = EXAMPLES / SOURCES[letter] / "plan.yaml"
-    if path.exists():
-        assert {row for row in ids(CATALOGUE) if row[0] == letter} - rows_of(path) == set()
+def test_a_sources_rows_are_its_own_plans(letter):
+    """A row is named by a plan of its own source, and by no other's."""
+    own = {row for plan, rows in COVERED.items() if plan.startswith(f"{SOURCES[letter]}/") for row in rows}
+    assert own - {row for row in IDS if row[0] == letter} == set()
 
 
 def test_the_table_lists_what_plans_name():
     """examples/README.md has one line for each row that a plan names, with a plan that names it, and no other line."""
-    named = {path: rows_of(path) for path in PLANS}
-    assert ids(TABLE) == sorted(set().union(*named.values()), key=ids(CATALOGUE).index)
-    for row, rest in ROW.findall(TABLE):
-        plans = [EXAMPLES / name for name in re.findall(r"`([\w./-]+\.yaml)`", rest.split("|")[0])]
-        assert plans, f"{row} names no plan"
-        assert all(row in named.get(plan, ()) for plan in plans), f"{row} is not covered by {plans}"
+    assert rows_of_catalogue(TABLE) == sorted(set().union(*COVERED.values()), key=IDS.index)
+    for row, line in read_table(TABLE).items():
+        assert line.plans, f"{row} names no plan"
+        assert all(row in rows_of(plan) for plan in line.plans), f"{row} is not covered by {line.plans}"
+
+
+def test_the_table_is_whole():
+    """Each line has every column; its last result is none yet, or a day with verdict and scale."""
+    assert f"| {' | '.join(COLUMNS)} |" in TABLE
+    for line in re.findall(r"^\| [A-Z]\d\d \|.*$", TABLE, re.MULTILINE):
+        assert len(line.strip("|").split("|")) == len(COLUMNS), line
+    for row, line in read_table(TABLE).items():
+        assert re.fullmatch(LAST, line.last), f"{row}: {line.last}"
+
+
+def test_the_tables_defects_can_be_switched_on():
+    """Each row has a defect, by a variable of which its plan, its programs or its suite speak; or it says what to change."""
+    for row, line in read_table(TABLE).items():
+        assert line.defect, f"{row} has no defect"
+        for plan in line.plans:
+            folder = (EXAMPLES / plan).parent
+            texts = "".join(file.read_text() for file in (*folder.rglob("*.yaml"), *folder.rglob("*.py")))
+            for mistake in line.mistakes:
+                assert all(name in texts for name in environment_of(plan, mistake)), f"{row}: {mistake}"
 
 
 def test_the_example_of_covers(tmp_path):
@@ -86,5 +97,6 @@ ledgers: {messages: {read: {get: "/{{ key }}", target: api.http}}}
     path = tmp_path / "plan.yaml"
     path.write_text(around + example, encoding="utf-8")
     named = {"N01", "N04", "N05", "N15", "N30", "N31", "REQ-7", "REQ-12"}
-    assert set(covered(yaml.safe_load(path.read_text()))) == named
+    assert set(re.findall(r"[A-Z]+-?\d+", str(re.findall(r"covers: \[(.*?)\]", example)))) == named
+    assert all(f'"{row}"' in load_plan(path, environ={}).resolved for row in named)
     assert load_plan(path, environ={}).plan.experiments[0].covers == ["N15", "N30"]
