@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-__all__ = ["IMAGE", "OWNER", "PLAN", "RUN", "SERVICE", "RunLabels"]
+__all__ = ["COMPOSE_PROJECT", "IMAGE", "OWNER", "PLAN", "RUN", "SERVICE", "RunLabels"]
 
 RUN = "shakedown.run"
 PLAN = "shakedown.plan"
 SERVICE = "shakedown.service"
 OWNER = "shakedown.owner"  # `Owner` as text: pid:create-time:machine of the process that started it
 IMAGE = "shakedown.image"
+COMPOSE_PROJECT = "com.docker.compose.project"  # Compose's own; not ours, where RUN is missing beside it
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,11 +72,11 @@ def show_path(path: Path) -> str:
     return ".".join(str(step) for step in path)
 
 
-def parse_document(text: str, file: str, environ: Mapping[str, str]) -> Document:
+def parse_document(text: str, file: str, environ: Mapping[str, str] | None) -> Document:
     """Read YAML with its places, and put the environment's variables in.
 
     `${NAME}` and `${NAME:-default}` are replaced in every value; `$$` is a dollar sign. A plain scalar that held a
-    variable gets its type anew, so that `${RATE:-50}` is a number.
+    variable gets its type anew, so that `${RATE:-50}` is a number. Without an environment, `$` has no meaning.
     """
     document = Document(file)
     try:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from shakedown.errors import PlanError, PlanProblem
+from shakedown.plan.compose import expand_compose
 from shakedown.plan.document import Document, Path, parse_document
 from shakedown.plan.model import Plan
 from shakedown.plan.profiles import apply_overrides, apply_profile, nearest, profile_cuts, profile_names
@@ -69,12 +70,12 @@ def load_plan(
         raise PlanError(document.problems)
     base = path.resolve().parent
     untouched = copy.deepcopy(document)
-    plan, found = _build(document, base, profile, overrides)
+    plan, found = _build(document, base, profile, overrides, environ)
     problems = [*document.problems, *found]
     for name in profile_names(untouched):
         if name != profile:
             known = {str(problem) for problem in problems}
-            _, found = _build(copy.deepcopy(untouched), base, name, ())
+            _, found = _build(copy.deepcopy(untouched), base, name, (), environ)
             problems += [
                 replace(problem, message=f"{problem.message} (in the profile `{name}`)")
                 for problem in found
@@ -97,10 +98,14 @@ def load_plan(
 
 
 def _build(
-    document: Document, base: FilePath, profile: str | None, overrides: Sequence[str]
+    document: Document, base: FilePath, profile: str | None, overrides: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[Plan | None, list[PlanProblem]]:
     """The plan that a profile and overrides make of a document, and what is wrong with it; the document changes."""
     problems = [*apply_profile(document, profile), *apply_overrides(document, overrides)]
+    found, usable = expand_compose(document, base, environ)
+    problems += found
+    if not usable:  # without its services everything else in the plan would be wrong too
+        return None, problems
     try:
         plan = Plan.model_validate(document.data)
     except ValidationError as error:

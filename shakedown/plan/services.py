@@ -11,8 +11,8 @@ from shakedown.plan.stubs import ARRIVALS, Forward, Stub
 from shakedown.plan.values import Duration, Name, Port, Size
 
 __all__ = [
-    "Build", "DockerService", "ExternalService", "Health", "Limits", "Metrics", "ProcessService", "ProxyService", "Secret",
-    "Service", "StubService", "VendorService", "listening_ports", "ports_of",
+    "Build", "ComposeService", "DockerService", "ExternalService", "FromCompose", "Health", "Limits", "Metrics", "ProcessService",
+    "ProxyService", "Secret", "Service", "StubService", "VendorService", "listening_ports", "ports_of",
 ]  # fmt: skip
 
 
@@ -126,6 +126,35 @@ class DockerService(ServiceBase):
         return self
 
 
+class FromCompose(PlanModel):
+    """Where a service of a Compose project comes from; `compose:` among the plan's services is unfolded into these.
+
+    Attributes:
+        files: relative to the plan.
+        attach: the name of a project that runs already.
+        variables: what `${NAME}` stands for in the files, before the environment.
+        finishes: it ends by itself, with exit code 0, before those that need it are started.
+        environment: which variables the plan itself gives it.
+    """
+
+    files: list[str]
+    attach: str | None = None
+    profiles: list[str] = []
+    variables: dict[str, str] = {}
+    finishes: bool = False
+    environment: list[str] = []
+
+
+class ComposeService(DockerService):
+    """A container that a Compose tool makes; what stands in the Compose file is not said again in the plan."""
+
+    compose: FromCompose
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        return self
+
+
 class VendorService(DockerService):
     """A container of our own in the place of a vendor outside; port `http` is 80, or 443 with TLS, if not given."""
 
@@ -199,7 +228,7 @@ class ExternalService(ServiceBase):
         return url
 
 
-_TAGS = {"process": "process", "url": "external", "stub": "stub", "proxy": "proxy"}
+_TAGS = {"process": "process", "url": "external", "stub": "stub", "proxy": "proxy", "compose": "compose"}
 
 
 # The tags of unions stand in the places of errors; in angle brackets, none is ever taken for a key of the plan.
@@ -208,6 +237,7 @@ def _service_kind(value: object) -> str:
         return next((f"<{tag}>" for key, tag in _TAGS.items() if key in value), "<docker>")
     return {
         "ProcessService": "<process>", "ExternalService": "<external>", "StubService": "<stub>", "ProxyService": "<proxy>",
+        "ComposeService": "<compose>",
     }.get(type(value).__name__, "<docker>")  # fmt: skip
 
 
@@ -216,7 +246,8 @@ Service = Annotated[
     | Annotated[ProcessService, Tag("<process>")]
     | Annotated[ExternalService, Tag("<external>")]
     | Annotated[StubService, Tag("<stub>")]
-    | Annotated[ProxyService, Tag("<proxy>")],
+    | Annotated[ProxyService, Tag("<proxy>")]
+    | Annotated[ComposeService, Tag("<compose>")],
     Discriminator(_service_kind),
 ]
 

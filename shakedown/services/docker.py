@@ -70,6 +70,7 @@ class ContainerRunner:
         self._mounts: dict[str, dict[str, str]] = {}
         self._follower: threading.Thread | None = None
         self._gone = threading.Event()
+        self._log_from: float | None = None  # what it said before is not the run's
 
     def prepare(self) -> None:
         """Have the image.
@@ -105,7 +106,7 @@ class ContainerRunner:
     def _create(self, network: str) -> None:
         service, name = self.service, self.handle.container_name or ""
         published: dict[str, tuple[str, int]] = {}
-        for port_name, port in self._port_names().items():
+        for port_name, port in self.port_numbers().items():
             host_port = free_port()
             published[f"{port}/tcp"] = ("127.0.0.1", host_port)
             self.handle.addresses[port_name] = Address("127.0.0.1", host_port, self._scheme)
@@ -197,7 +198,8 @@ class ContainerRunner:
         for inside, outside in self.service.files.items():
             self._copy(container, self._base / outside, inside)
 
-    def _port_names(self) -> dict[str, int]:
+    def port_numbers(self) -> dict[str, int]:
+        """Every port that is reached from this machine, by its name: the number inside the container."""
         names = dict(self.service.ports)
         for port in listening_ports(self.service):
             if port not in names.values():
@@ -266,7 +268,7 @@ class ContainerRunner:
 
     def _follow(self) -> None:
         """Keep the log with the run, across restarts."""
-        since: float | None = None
+        since = self._log_from
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as output:
             while not self._gone.is_set():

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shakedown.clock import RunClock
@@ -19,8 +19,9 @@ from shakedown.guard.labels import RunLabels
 from shakedown.plan.faults import fronted
 from shakedown.plan.faults.service import ServiceReplace
 from shakedown.plan.model import Plan
-from shakedown.plan.services import DockerService, ExternalService, Health, ProcessService
+from shakedown.plan.services import ComposeService, DockerService, ExternalService, Health, ProcessService
 from shakedown.records.observation import Event, ProbeResult
+from shakedown.services.compose import ComposeProject, ComposeRunner
 from shakedown.services.docker import ContainerRunner, RunNetwork
 from shakedown.services.foreground import ForegroundProxy
 from shakedown.services.handle import Address, Handle
@@ -60,6 +61,7 @@ class System:
         self._on_event, self._redact = on_event, redact
         self._proxied = fronted(plan)
         self._network: RunNetwork | None = None
+        self._project: ComposeProject | None = None
         self._runners: dict[str, ContainerRunner | ProcessRunner] = {}
         self._external: dict[str, Handle] = {}
         self._fronts: dict[str, ForegroundProxy] = {}
@@ -77,12 +79,16 @@ class System:
         containers = [runner for runner in self._runners.values() if isinstance(runner, ContainerRunner)]
         with ThreadPoolExecutor(max_workers=4, thread_name_prefix="services") as pool:
             unique = {repr(runner.service.build or runner.service.image): runner for runner in containers}
-            list(pool.map(ContainerRunner.prepare, unique.values()))
+            list(pool.map(lambda one: one.prepare(), unique.values()))
             for runner in containers:
                 runner.prepare()
             self._have_replacements()
-            if containers and self.client is not None:
+            attached = self._project is not None and self._project.source.attach is not None
+            if containers and self.client is not None and not attached:
                 self._network = RunNetwork(self.client, self.run, self.labels, self.journal)
+            if self._project is not None:
+                ours = {name: one for name, one in self._runners.items() if isinstance(one, ComposeRunner)}
+                self._project.begin(ours, self._network.name if self._network else None, stop)
             for wave in self._waves():
                 if stop.is_set():
                     raise Interrupted("interrupted while services were started")
@@ -99,13 +105,32 @@ class System:
                 self._external[name] = Handle(name, "external", {"http": address, **others})
             elif isinstance(service, ProcessService):
                 self._runners[name] = ProcessRunner(name, service, self.base, log, self.journal)
+            elif isinstance(service, ComposeService):
+                self._runners[name] = ComposeRunner(name, service, self._project_of(service), **self._common(name, log))
             else:
-                self.client = self.client or find_engine()
+                container = as_container(name, service, self.base, self._run_dir)
                 self._runners[name] = ContainerRunner(
-                    name, as_container(name, service, self.base, self._run_dir), base=self.base, log=log,
-                    client=self.client, run=self.run, labels=self.labels, journal=self.journal, redact=self._redact,
-                    say=partial(self._say, name), scheme=scheme_of(service),
-                )  # fmt: skip
+                    name, container, scheme=scheme_of(service), **self._common(name, log)
+                )
+
+    def _common(self, name: str, log: Path) -> dict[str, Any]:
+        """What every container's runner is given."""
+        self.client = self.client or find_engine()
+        return {
+            "base": self.base, "log": log, "client": self.client, "run": self.run, "labels": self.labels,
+            "journal": self.journal, "redact": self._redact, "say": partial(self._say, name),
+        }  # fmt: skip
+
+    def _project_of(self, service: ComposeService) -> ComposeProject:
+        """The plan's Compose project; there is one at most."""
+        if self._project is None:
+            self.client = self.client or find_engine()
+            self._project = ComposeProject(
+                service, base=self.base, run_dir=self._run_dir, client=self.client, run=self.run, labels=self.labels,
+                journal=self.journal, redact=self._redact, note=self._say,
+                beside=lambda name, way: ContainerRunner(name, way, **self._common(name, self._run_dir / "logs" / f"{name}.log")),
+            )  # fmt: skip
+        return self._project
 
     def _have_replacements(self) -> None:
         """Have the images that experiments put in services' places: a fault is no time to pull one.
@@ -136,8 +161,10 @@ class System:
 
     def _start_one(self, name: str, stop: threading.Event) -> None:
         runner = self._runners.get(name)
-        if isinstance(runner, ContainerRunner) and self._network is not None:
-            runner.start(self._network.name)
+        if isinstance(runner, ContainerRunner) and self.network is not None:
+            runner.start(self.network)
+            if self._project is not None:
+                self._project.adopt(name, str(runner.handle.container))
         elif isinstance(runner, ProcessRunner):
             runner.start(self.environment())
         if name in self._proxied:
@@ -191,6 +218,8 @@ class System:
         self._fronts.clear()
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="services") as pool:
             list(pool.map(end, reversed(self._runners.values())))
+        if self._project is not None:
+            problems += self._project.end()
         if self._network is not None:
             try:
                 self._network.remove()
@@ -221,7 +250,9 @@ class System:
 
     @property
     def network(self) -> str | None:
-        """The name of the run's network, when it has one."""
+        """The name of the run's network, when it has one; of a Compose project, its services' common one."""
+        if self._project is not None and self._project.home is not None:
+            return self._project.home
         return self._network.name if self._network else None
 
     def address(self, target: str) -> Address:
@@ -258,15 +289,14 @@ class System:
         """
         self.client = self.client or find_engine()
         with self._beside:
-            if self._network is None:
+            network = self.network
+            if network is None:
                 self._network = RunNetwork(self.client, self.run, self.labels, self.journal)
-        runner = ContainerRunner(
-            name, service, base=self.base, log=self._run_dir / "logs" / f"{name}.log", client=self.client, run=self.run,
-            labels=self.labels, journal=self.journal, redact=self._redact, say=partial(self._say, name),
-        )  # fmt: skip
+                network = self._network.name
+        runner = ContainerRunner(name, service, **self._common(name, self._run_dir / "logs" / f"{name}.log"))
         runner.prepare()
         try:
-            runner.start(self._network.name)
+            runner.start(network)
             yield runner
         finally:
             runner.stop()

@@ -125,8 +125,8 @@ class ProxiedFault(NetworkFault[P]):
             return sorted({str(info[4][0]) for info in infos if not ipaddress.ip_address(info[4][0]).is_loopback})
         if not system.is_container(peer) or system.network is None:
             return []
-        settings = self.context.container(peer).attrs["NetworkSettings"]["Networks"].get(system.network, {})
-        return [str(settings[key]) for key in ("IPAddress", "GlobalIPv6Address") if settings.get(key)]
+        networks = self.context.container(peer).attrs["NetworkSettings"]["Networks"].values()  # the target may know any
+        return [str(one[key]) for one in networks for key in ("IPAddress", "GlobalIPv6Address") if one.get(key)]
 
     def _ask(self, do: str, **order: object) -> dict[str, Any]:
         return self._front.ask(do, **order) if self._front is not None else self.agent.ask(do, **order)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from shakedown.errors import GuardError
-from shakedown.guard.labels import RUN
+from shakedown.guard.labels import COMPOSE_PROJECT, RUN
 from shakedown.guard.undo.commands import CommandRun, run_here
 from shakedown.guard.undo.containers import (
     ContainerRemove,
@@ -74,8 +74,17 @@ def carry_out(undo: Undo, client: "DockerClient | None") -> str:
         raise GuardError(f"{undo.op} failed: {error.explanation or error}") from error
 
 
+def _lent(undo: Undo, container: "Container") -> bool:
+    """A container of a user's Compose project that a run was attached to: faults on it are taken back, it is not removed.
+
+    Such an undo names it by its whole id, which no other container ever gets.
+    """
+    named = getattr(undo, "container", "")
+    return not isinstance(undo, ContainerRemove) and COMPOSE_PROJECT in container.labels and named == container.id
+
+
 def _on_container(undo: Undo, container: "Container", client: "DockerClient") -> str:
-    if RUN not in container.labels:
+    if RUN not in container.labels and not _lent(undo, container):
         return f"container {container.name} is not ours"
     if isinstance(undo, ContainerRemove):
         return remove(container)
