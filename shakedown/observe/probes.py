@@ -1,6 +1,7 @@
 """Values of the plan's own, read from databases, caches, HTTP answers and programs."""
 
 import asyncio
+import contextlib
 import json
 import math
 import re
@@ -95,9 +96,10 @@ class ProbeReader:
         if self._probe.json_ is None:
             return first_number(answer.text, url)
         found = compile_path(dotted(self._probe.json_))(json.loads(answer.content))
-        if len(found) != 1 or isinstance(found[0], bool) or not isinstance(found[0], int | float):
-            raise ServiceError(f"{self._name}: {self._probe.json_} of {url} is no number: {found!r:.100}")
-        return float(found[0])
+        if len(found) == 1 and not isinstance(found[0], bool):
+            with contextlib.suppress(TypeError, ValueError):  # a text that is a number will do: Prometheus answers so
+                return float(found[0])
+        raise ServiceError(f"{self._name}: {self._probe.json_} of {url} is no number: {found!r:.100}")
 
     def _of_command(self, command: list[str]) -> float:
         if self._inside is not None:

@@ -35,7 +35,7 @@ def web():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            body = json.dumps({"queue": {"depth": 7, "name": "x"}}) if self.path == "/json" else "depth = 41.5 items"
+            body = json.dumps({"queue": {"depth": 7, "name": "x", "told": "2.5", "full": True}}) if self.path == "/json" else "depth = 41.5 items"
             self.send_response(200 if self.path in ("/json", "/text") else 500)
             self.end_headers()
             self.wfile.write(body.encode())
@@ -56,6 +56,10 @@ def test_http(web):
         assert reader.read() == {"depth": 7.0}
     with reading(web, http="http:/text") as reader:
         assert reader.read() == {"depth": 41.5}
+    with reading(web, http="http:/json", json="queue.told") as reader:  # as Prometheus writes its numbers
+        assert reader.read() == {"depth": 2.5}
+    with reading(web, http="http:/json", json="queue.full") as reader, pytest.raises(ServiceError, match="no number"):
+        reader.read()
     with reading(web, http="http:/json", json="queue.name") as reader, pytest.raises(ServiceError, match="no number"):
         reader.read()
     with reading(web, http="http:/nowhere") as reader, pytest.raises(ServiceError, match="500"):
