@@ -6,14 +6,14 @@ in colour.
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shakedown.reports.axis import GAP, WIDTH, broken, figure_of, legend, mark, plain
+from shakedown.reports.axis import WIDTH, broken, figure_of, legend, mark, plain
 from shakedown.reports.model import Report
 from shakedown.reports.resource_charts import own_series_chart, resource_chart
-from shakedown.reports.series import Lines, load_series, memory_series
+from shakedown.reports.series import Lines, health_spans, load_series, memory_series
 from shakedown.reports.whole import write_whole
 
 if TYPE_CHECKING:
@@ -119,9 +119,7 @@ def _memory(report: Report) -> "Figure | None":
 
 def _health(report: Report) -> "Figure | None":
     """What each service said of itself: a strip each, thick where it was not healthy."""
-    looks: dict[str, list[tuple[float, bool]]] = {}
-    for probe in report.probes:
-        looks.setdefault(probe.service, []).append((probe.at, probe.healthy))
+    looks = health_spans(report)
     if not looks:
         return None
     figure, (axis,) = figure_of(
@@ -130,23 +128,9 @@ def _health(report: Report) -> "Figure | None":
     names = list(reversed(looks))  # the first at the top
     for row, name in enumerate(names):
         for colour, healthy, height in (("#7fb77e", True, 0.16), ("#7f1d1d", False, 0.62)):
-            spans = _spans(looks[name], healthy=healthy)
+            spans = [(start, end - start) for start, end in looks[name][healthy]]
             axis.broken_barh(spans, (row - height / 2, height), facecolors=colour, label=None)
     axis.set_yticks(range(len(names)), [plain(name) for name in names])
     axis.set_ylim(-0.6, len(names) + 0.1)
     mark(report, [axis])
     return figure
-
-
-def _spans(looks: Sequence[tuple[float, bool]], *, healthy: bool) -> list[tuple[float, float]]:
-    """Start and length of the times in which consecutive looks said the same."""
-    spans: list[tuple[float, float]] = []
-    for index, (at, said) in enumerate(looks):
-        end = looks[index + 1][0] if index + 1 < len(looks) else at + 0.1
-        if said is not healthy or end - at > GAP:
-            continue
-        if spans and abs(spans[-1][0] + spans[-1][1] - at) < 1e-6:
-            spans[-1] = (spans[-1][0], end - spans[-1][0])
-        else:
-            spans.append((at, end - at))
-    return spans

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from shakedown.reports.model import Report
 from shakedown.reports.page import render_page
 from shakedown.reports.resource_charts import SPARSE, Panel, PanelLine, own_panels, resource_panels
-from shakedown.reports.series import Lines, load_series, memory_series
+from shakedown.reports.series import Lines, Spans, health_spans, load_series, memory_series
 
 __all__ = ["as_image", "render_html"]
 
@@ -149,6 +149,7 @@ def _data(report: Report) -> dict[str, Any]:
             [PanelLine(name, place, 0, points) for place, (name, points) in enumerate(memory_series(report).items())],
             GAP["memory"],
         ),
+        "health": _strips(health_spans(report)),
         "resources": _panels(resource_panels(report)),
         "own": _panels(own_panels(report)[0]),
     }
@@ -166,6 +167,20 @@ def _of_loads(loads: Mapping[str, Lines], labels: Sequence[str]) -> list[PanelLi
 
 def _panels(panels: Sequence[Panel]) -> list[dict[str, Any]]:
     return [{"title": panel.words, "series": _lines(panel.lines, SPARSE)} for panel in panels]
+
+
+def _strips(spans: Mapping[str, Spans]) -> dict[str, Any]:
+    """A strip for each service, over one axis of every moment at which one changed: 1 healthy, 0 not, null unknown from there on."""
+    times = {name: [(*span, said) for said in (True, False) for span in found[said]] for name, found in spans.items()}
+    axis = sorted({round(at, 3) for found in times.values() for start, end, _ in found for at in (start, end)})
+    lines = []
+    for name, found in times.items():
+        values: list[int | None] = [None] * len(axis)
+        for start, end, said in found:
+            first, last = bisect_left(axis, round(start, 3)), bisect_left(axis, round(end, 3))
+            values[first:last] = [int(said)] * (last - first)
+        lines.append({"name": name, "group": 0, "part": 0, "values": values})
+    return {"at": axis, "lines": lines}
 
 
 def _lines(drawn: Sequence[PanelLine], gap: float) -> dict[str, Any]:

@@ -11,13 +11,16 @@ from shakedown.records.histogram import Histogram
 from shakedown.records.load import LoadResult, Outcome
 from shakedown.reports.model import Report
 
-__all__ = ["Lines", "load_series", "memory_series"]
+__all__ = ["Lines", "Spans", "health_spans", "load_series", "memory_series"]
 
 LEAST_PART = 0.4  # of a second that a load covers, for a rate to be drawn from it
 FLOOR = 0.05  # ms: a logarithmic axis has no zero
 MEGA = 1e6
 
+SILENT = 2.5  # seconds without a look of which nothing is said
+
 Lines = dict[str, list[tuple[float, float]]]
+Spans = dict[bool, list[tuple[float, float]]]
 
 
 def load_series(report: Report) -> dict[str, Lines]:
@@ -39,6 +42,28 @@ def memory_series(report: Report) -> Lines:
         if sample.series == "memory" and sample.source in series:
             series[sample.source].append((sample.at, sample.value / MEGA))
     return {name: points for name, points in series.items() if points}
+
+
+def health_spans(report: Report) -> dict[str, Spans]:
+    """By service: when it said that it was healthy (True), and when not (False): start and end of each time."""
+    looks: dict[str, list[tuple[float, bool]]] = {}
+    for probe in report.probes:
+        looks.setdefault(probe.service, []).append((probe.at, probe.healthy))
+    return {name: {said: _times(found, said) for said in (True, False)} for name, found in looks.items()}
+
+
+def _times(looks: list[tuple[float, bool]], wanted: bool) -> list[tuple[float, float]]:  # noqa: FBT001 - what was said
+    """The times in which consecutive looks said this; a look holds until the next."""
+    found: list[tuple[float, float]] = []
+    for index, (at, said) in enumerate(looks):
+        end = looks[index + 1][0] if index + 1 < len(looks) else at + 0.1
+        if said is not wanted or end - at > SILENT:
+            continue
+        if found and abs(found[-1][1] - at) < 1e-6:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((at, end))
+    return found
 
 
 @dataclass(slots=True)

@@ -119,6 +119,18 @@ def test_resources_are_panels(results):
     }  # fmt: skip
 
 
+def test_health_is_a_strip_for_each_service(results):
+    """A look holds until the next; where looks are far apart nothing is said."""
+    looks = [(0.0, True), (1.0, True), (2.0, False), (3.0, True), (9.0, True), (10.0, True)]
+    report = collect(results, "passed")
+    probe = report.probes[0]
+    data = _data(replace(report, probes=[replace(probe, service="api", at=at, healthy=said) for at, said in looks]))
+    (line,) = data["health"]["lines"]
+    assert line["name"] == "api"
+    states = dict(zip(data["health"]["at"], line["values"], strict=True))
+    assert states == {0.0: 1, 2.0: 0, 3.0: None, 9.0: 1, 10.1: None}
+
+
 def test_each_section_can_be_reached(page):
     """The contents name every section in its order, and each link has its place."""
     read, _, _ = page("failed")
