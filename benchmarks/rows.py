@@ -53,7 +53,8 @@ class Job:
     @property
     def name(self) -> str:
         """Of its folder."""
-        words = f"{self.plan.removesuffix('.yaml')}-{self.mistake}" + ("-builds" if self.alone else "")
+        kind = "-builds" if self.alone else "-baseline" if in_baseline(self.plan, self.rows) else ""
+        words = f"{self.plan.removesuffix('.yaml')}-{self.mistake}{kind}"
         return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in words)
 
     @property
