@@ -27,7 +27,7 @@ class Cache:
         self._breaker = Breaker("redis")
         self._redis = Redis(
             connection_pool=BlockingConnectionPool(
-                host=os.environ.get("REDIS_HOST", "redis"), max_connections=64, timeout=WITHIN, socket_timeout=WITHIN,
+                host=os.environ.get("REDIS_HOST", "redis"), max_connections=128, timeout=WITHIN, socket_timeout=WITHIN,
                 socket_connect_timeout=WITHIN, retry=Retry(NoBackoff(), 0),
             )
         )  # fmt: skip

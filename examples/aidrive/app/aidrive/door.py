@@ -14,7 +14,7 @@ from typing import Any, Awaitable, Callable
 from aidrive import defects
 from aidrive.metrics import METRICS, watch_the_loop
 
-LIMIT = int(os.environ.get("AIDRIVE_LIMIT", 64))  # requests inside at once
+LIMIT = int(os.environ.get("AIDRIVE_LIMIT", 128))  # requests inside at once
 CONNECTIONS, BACKLOG = 200, 2048
 LARGEST = 16 * 1024
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error",

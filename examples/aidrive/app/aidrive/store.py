@@ -36,6 +36,7 @@ class Store:
         self._only: asyncpg.Connection | None = None
         self._turn = asyncio.Lock()
         self._lost: list[Any] = []
+        self._giving: set[asyncio.Task[None]] = set()
         METRICS.readers.append(self._figures)
 
     async def prepare(self) -> None:
@@ -73,9 +74,14 @@ class Store:
                 connection = None
             raise Unavailable(repr(error)) from error
         finally:
-            if connection is not None:
-                with suppress(*WRONG):  # one that cannot be made ready in time is ended by the pool
-                    await asyncio.shield(self._pool.release(connection, timeout=1.0))
+            if connection is not None:  # nobody waits until it is ready again
+                giving = asyncio.get_running_loop().create_task(self._give_back(connection))
+                self._giving.add(giving)
+                giving.add_done_callback(self._giving.discard)
+
+    async def _give_back(self, connection: asyncpg.Connection) -> None:
+        with suppress(*WRONG):  # one that cannot be made ready in time is ended by the pool
+            await self._pool.release(connection, timeout=1.0)
 
     async def item(self, number: int) -> dict[str, Any] | None:
         """An item."""
