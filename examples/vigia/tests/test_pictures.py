@@ -90,7 +90,7 @@ def test_half_a_picture(api, rows):
 
 def test_too_many_pixels(api):
     """422, by its head alone: a small file may be a large picture."""
-    assert api.post("/pictures", content=png.write(4000, 1001, bytes(4000 * 1001 * 3))).status_code == 422
+    assert api.post("/pictures", content=png.write(4000, 1001, b"")).status_code == 422
 
 
 @pytest.mark.parametrize("picture", ["0" * 32, "..%2F..%2Fetc%2Fpasswd", "x"], ids=["unknown", "elsewhere", "none"])

@@ -18,7 +18,7 @@ from vigia.wrong import Wrong, number
 FOLDER = Path(os.environ.get("VIGIA_FOLDER", "/var/tmp/vigia"))
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg"}
 MOST_PIXELS = 4_000_000
-MOST_KEPT = 900_000_000  # bytes: even a leak is bounded here
+MOST_KEPT = 800_000_000  # bytes: even a leak is bounded here
 _KEPT: list[bytes] = []
 _LOCK = threading.Lock()
 Wishes = Mapping[str, str]
@@ -48,7 +48,7 @@ def _decode(data: bytes) -> Image.Image:
         raise Wrong(f"not a picture: {type(error).__name__}") from None
     if defects.on("keeps-pictures"):
         with _LOCK:
-            if sum(map(len, _KEPT[-1:])) * len(_KEPT) < MOST_KEPT:
+            if sum(map(len, _KEPT)) < MOST_KEPT:
                 _KEPT.append(found.tobytes())
     return found
 
