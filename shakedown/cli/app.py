@@ -363,6 +363,7 @@ def init(
     openapi: Annotated[Path | None, typer.Option(help="From an OpenAPI 3 document (JSON or YAML).")] = None,
     har: Annotated[Path | None, typer.Option(help="From a browser's recording (HAR).")] = None,
     curl: Annotated[list[str] | None, typer.Option(help="From a curl command, quoted. May be repeated.")] = None,
+    compose: Annotated[Path | None, typer.Option(help="From a Compose file, or the folder that it is in.")] = None,
     url: Annotated[str | None, typer.Option(help="The service's address, instead of the source's.")] = None,
     only: Annotated[
         str | None, typer.Option(help="Only what this regular expression finds: GET /path, name, tag.")
@@ -381,7 +382,7 @@ def init(
     options = ImportOptions(
         url=url, only=only, host=host, all_methods=all_methods, static=static, allow=allow, limit=limit
     )
-    write_first_plan(path, openapi=openapi, har=har, curl=curl or [], options=options, force=force)
+    write_first_plan(path, openapi=openapi, har=har, curl=curl or [], compose=compose, options=options, force=force)
 
 
 ledger_app = typer.Typer(help="What became of a run's writes.", no_args_is_help=True, rich_markup_mode=None)

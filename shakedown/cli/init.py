@@ -1,4 +1,4 @@
-"""`init`: a plan to begin with, plain or made from an OpenAPI document, a browser's recording or a curl command."""
+"""`init`: a plan to begin with, plain or made from a Compose file, an OpenAPI document, a recording or a curl command."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from shakedown.cli.console import err, out
 from shakedown.errors import PlanError, ShakedownError, UsageError
-from shakedown.imports import Draft, ImportOptions, import_curl, import_har, import_openapi, write_plan
+from shakedown.imports import Draft, ImportOptions, import_compose, import_curl, import_har, import_openapi, write_plan
 from shakedown.plan import load_plan, starter_plan
 
 __all__ = ["write_first_plan"]
@@ -17,14 +17,15 @@ _NOT_HERE = "which is not on this machine"
 
 
 def write_first_plan(
-    path: Path, *, openapi: Path | None, har: Path | None, curl: list[str], options: ImportOptions, force: bool
-) -> None:
+    path: Path, *, openapi: Path | None, har: Path | None, curl: list[str], compose: Path | None = None,
+    options: ImportOptions, force: bool,
+) -> None:  # fmt: skip
     """Write a plan; a file that is there stays as it is unless `force` is given.
 
     Raises:
         UsageError: the options do not go together, the source cannot be read, or the file cannot be written.
     """
-    _check_options(openapi=openapi, har=har, curl=curl, options=options)
+    _check_options(openapi=openapi, har=har, curl=curl, compose=compose, options=options)
     draft: Draft | None = None
     if openapi is not None:
         draft = import_openapi(openapi, options)
@@ -32,15 +33,21 @@ def write_first_plan(
         draft = import_har(har, options)
     elif curl:
         draft = import_curl(curl, options, Path.cwd())
-    text = starter_plan() if draft is None else write_plan(draft, allow=options.allow)
+    if compose is not None:
+        text = import_compose(compose, path, os.environ)
+    else:
+        text = starter_plan() if draft is None else write_plan(draft, allow=options.allow)
     _write(path, text, force=force, check=_check_plan)
     out.print(f"{escape(str(path))} written; next: shakedown validate {escape(str(path))}")
     if draft is not None:
         _say(draft)
 
 
-def _check_options(*, openapi: Path | None, har: Path | None, curl: list[str], options: ImportOptions) -> None:
-    sources = [name for name, given in (("--openapi", openapi), ("--har", har), ("--curl", curl)) if given]
+def _check_options(
+    *, openapi: Path | None, har: Path | None, curl: list[str], compose: Path | None, options: ImportOptions
+) -> None:
+    given_sources = (("--openapi", openapi), ("--har", har), ("--curl", curl), ("--compose", compose))
+    sources = [name for name, given in given_sources if given]
     if len(sources) > 1:
         raise UsageError(f"{' and '.join(sources)} do not go together", hint="write a plan from one source at a time")
     source = sources[0] if sources else "the plan without a source"

@@ -95,6 +95,12 @@ def expand_compose(document: Document, base: FilePath, environ: Mapping[str, str
     if isinstance(given, dict) and any(kind in given for kind in _KINDS):
         return [], True  # a service that happens to be called so
     root: Path = ("services", COMPOSE)
+    if not isinstance(given, dict | list | str):
+        return [
+            document.problem(
+                root, "must be a Compose file, a list of them, or a mapping", "write `compose: docker-compose.yml`"
+            )
+        ], False
     try:
         project = ComposeProject.model_validate(given if isinstance(given, dict) else {"file": given})
     except ValidationError as error:
@@ -124,7 +130,7 @@ def _shape_problem(document: Document, root: Path, details: Mapping[str, object]
     if details["type"] == "missing":
         return document.problem(root, f"the key `{last}` is missing", "write `compose: docker-compose.yml`")
     text = str(details["msg"])
-    return document.problem((*root, *steps), text[0].lower() + text[1:].replace("Input should be", "must be"))
+    return document.problem((*root, *steps), text[0].lower() + text[1:].replace("input should be", "must be"))
 
 
 def _files(

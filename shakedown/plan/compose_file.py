@@ -38,6 +38,7 @@ class FileService:
     Attributes:
         ports: TCP ports that it listens on, each with the name that the file gives it.
         depends_on: what it needs, each with Compose's condition.
+        published: whether it is reached from outside of the project.
         health_within: seconds that its health check gives it; None: it has none.
         limits: `memory` (bytes), `cpus`, `pids`, `open_files`.
         network_mode: as it stands there; empty for networks of the project.
@@ -53,7 +54,7 @@ class FileService:
     health_within: float | None = None
     network_mode: str = ""
     profiles: tuple[str, ...] = ()
-    image: str = ""
+    published: bool = False
 
 
 @dataclass(slots=True)
@@ -114,7 +115,7 @@ def _parse(path: FilePath, variables: Mapping[str, str], found: ComposeFile) -> 
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         found.problems.append(PlanProblem(f"the Compose file cannot be read: {reason}", file=str(path)))
         return None
-    document = parse_document(text, str(path), None)
+    document = parse_document(text or "{}", str(path), None)
     if document.problems:
         found.problems += document.problems
         return None
@@ -181,7 +182,7 @@ def _fill(one: FileService, body: Mapping[str, object], variables: Mapping[str, 
     profiles = body.get("profiles")
     if isinstance(profiles, list):
         one.profiles = tuple(str(profile) for profile in profiles)
-    one.image = str(body.get("image") or one.image)
+    one.published = one.published or bool(body.get("ports"))
 
 
 def _ports(entry: object, where: tuple[str | int, ...]) -> Iterator[tuple[int, str | None]]:
