@@ -16,8 +16,8 @@ StageName = Literal["baseline", "stress", "endurance", "faults", "recovery"]
 
 PlanFile = Annotated[str, Field(min_length=1, examples=["examples/courier/plan.yaml"])]
 Profile = (
-    Annotated[Literal["smoke", "nightly"], Field(title="one of these")]
-    | Annotated[str, Field(title="another", min_length=1)]
+    Annotated[Literal["smoke", "nightly"], Field(title="smoke or nightly")]
+    | Annotated[str, Field(title="another, by name", min_length=1)]
 )
 Stages = Annotated[list[StageName], Field(json_schema_extra={"uniqueItems": True})]
 Overrides = Annotated[list[str], Field(examples=[["stages.stress.parallel.0.rate=50"]])]

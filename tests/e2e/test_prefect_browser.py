@@ -118,7 +118,7 @@ def trigger(page: Page, ui: Ui, plan: Path, *stages: str, change: str = "") -> s
     page.wait("The plan, a YAML file", "Only these stages", within=PATIENCE)
     page.click("textarea")
     page.type(str(plan), instead=True)
-    page.click("button", "one of these")
+    page.click("button", "smoke or nightly")
     page.run(_select("smoke", []))
     look(page, "form")
     page.click("button", "None")  # of the profile, which comes before the seed
