@@ -1,7 +1,7 @@
 """One run of a plan at a time: a run that a server started waits for the one that goes on.
 
 Limits of deployments and workers count what Prefect believes to run. A worker that was killed leaves a run that goes on
-while its slot is free again, and a flow run that is retried may find its own first attempt alive. A lock on a file is
+while its slot is free again after some minutes, another deployment of the same plan has slots of its own, and a flow run that is retried may find its own first attempt alive. A lock on a file is
 held by the process itself, and the kernel gives it back whatever ends it.
 """
 

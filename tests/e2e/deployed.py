@@ -44,9 +44,9 @@ class Prefect:
                 return answer.raise_for_status().json()
             time.sleep(0.5)
 
-    def start(self, **parameters: object) -> str:
-        """Ask for a run of any plan, as the UI's form does; the flow run's id."""
-        deployment = self.get("deployments/name/shakedown/plan")["id"]
+    def start(self, name: str = "plan", **parameters: object) -> str:
+        """Ask a deployment for a run, as the UI's form does; the flow run's id."""
+        deployment = self.get(f"deployments/name/shakedown/{name}")["id"]
         return self.post(f"deployments/{deployment}/create_flow_run", {"parameters": parameters})["id"]
 
     def wait(self, flow_run: str, types: set[str] = FINAL, within: float = 150) -> dict:
