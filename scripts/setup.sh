@@ -102,7 +102,18 @@ start_engine() {
     give_up "the Docker engine did not start"
 }
 
+# For plans that take their services from a Compose file; everything else works without.
+have_compose() {
+    docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null && return
+    if is_root_debian; then
+        install_packages docker-compose || say "docker-compose cannot be installed: tests of Compose projects are skipped"
+    else
+        say "no Compose tool is here: tests of Compose projects are skipped"
+    fi
+}
+
 [ "${BASH_SOURCE[0]}" = "$0" ] || return 0 # a test reads the functions
 make_venv
 start_engine
+have_compose
 .venv/bin/python scripts/base_image.py

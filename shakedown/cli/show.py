@@ -32,6 +32,11 @@ def validate_plan(plan: Path, profile: str | None, overrides: list[str]) -> None
 
         for name in loaded.plan.report.templates:
             check_template(loaded.base / name)
+    from shakedown.services.compose import check_project
+
+    unasked = check_project(loaded.plan, loaded.base)
+    if unasked is not None:
+        err.print(escape(f"the Compose project was not read by Compose itself: {unasked}"))
     planned = planned_stages(loaded.plan)
     out.print(f"{escape(str(plan))}: no errors")
     count = len(loaded.plan.services)

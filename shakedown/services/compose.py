@@ -18,10 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shakedown.errors import EngineError, GuardError, Interrupted, ServiceError
+from shakedown.errors import EngineError, GuardError, Interrupted, PlanError, PlanProblem, ServiceError
 from shakedown.guard.journal import Intent, Journal
 from shakedown.guard.labels import COMPOSE_PROJECT, RUN, RunLabels
 from shakedown.guard.undo import ContainerRemove, NetworkRemove, VolumeRemove, carry_out
+from shakedown.plan.model import Plan
 from shakedown.plan.secrets import Redactor, looks_secret
 from shakedown.plan.services import Build, ComposeService, DockerService, Secret
 from shakedown.services.compose_config import Asked, MadeOver, make_over
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-__all__ = ["ComposeProject", "ComposeRunner"]
+__all__ = ["ComposeProject", "ComposeRunner", "check_project"]
 
 SERVICE, ONE_OFF = "com.docker.compose.service", "com.docker.compose.oneoff"
 FINISHES_WITHIN = 300.0
@@ -452,6 +453,34 @@ class ComposeProject:
                 problems.append(str(error))
         self._intents.clear()
         return problems
+
+
+def check_project(plan: Plan, base: Path) -> str | None:
+    """Let the Compose tool read a plan's project, where there is one; nothing is started.
+
+    Returns:
+        Why the tool could not be asked; None when it was, or there is no project.
+
+    Raises:
+        PlanError: the tool does not take the files, in its own words; or lacks a service that they seem to have.
+    """
+    names = [name for name, service in plan.services.items() if isinstance(service, ComposeService)]
+    if not names:
+        return None
+    service = plan.services[names[0]]
+    assert isinstance(service, ComposeService)  # noqa: S101 - just looked
+    files = [(base / name).resolve() for name in service.compose.files]
+    try:
+        tool = find_tool()
+    except EngineError as error:
+        return error.message
+    plain = {name: Asked({}, {}, (), {}) for name in names}
+    try:
+        config = tool.config(files, service.compose.profiles, service.compose.variables)
+        make_over(config, plain, prefix="", network="", labels={}, origin=files[0])
+    except EngineError as error:
+        raise PlanError([PlanProblem(error.message, file=service.compose.files[0], hint=error.hint)]) from None
+    return None
 
 
 def _scheme(port_name: str) -> str:

@@ -1,16 +1,23 @@
 """Compose projects for real, with whichever Compose tool is here: started for a run, and attached to."""
 
+import os
+import signal
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import TypeAdapter
 
 from shakedown.errors import EngineError, ServiceError
 from shakedown.guard.undo import ContainerRemove, ContainerStart, carry_out
+from shakedown.plan.faults import FaultPlan
 from shakedown.services.compose_tool import find_tool
+from tests.integration.faults.harness import inject
 
 PAGE = "import http.server as h; h.ThreadingHTTPServer(('', 8000), h.SimpleHTTPRequestHandler).serve_forever()"
 TEMPLATE = """
@@ -112,13 +119,103 @@ def test_what_is_attached_to_is_used_and_left(running, make_system, engine):
     assert engine.containers.get(identity).status == "running"
 
 
-def test_errors_say_what_to_do(tool, file, make_system, running):
+def test_errors_say_what_to_do(tool, file, make_system):
     """A project that does not run, and a file that the tool refuses, in its own words."""
     system = make_system({"api": {}, "compose": {"file": "docker-compose.yml", "attach": "nobody"}}, start=False)
-    with pytest.raises(ServiceError, match=f"no container of a Compose project nobody .*{running}"):
+    with pytest.raises(ServiceError, match="no container of a Compose project nobody has the service"):
         system.start(threading.Event())
     text = file.read_text(encoding="utf-8").replace('restart: "no"', "restrat: x")
     (file.parent / "wrong.yml").write_text(text, encoding="utf-8")
     system = make_system({"api": {}, "compose": "wrong.yml"}, start=False)
     with pytest.raises(EngineError, match=r"does not take wrong\.yml.*restrat"):
         system.start(threading.Event())
+
+
+FAULTS = (
+    {"type": "service-kill", "target": "db"},
+    {"type": "service-pause", "target": "db"},
+    {"type": "service-replace", "target": "db", "environment": {"OTHER": "1"}},
+    {"type": "resource-pids", "target": "api"},
+    {"type": "network-latency", "target": "api", "direction": "out", "peers": ["db"], "latency": "300ms"},
+    {"type": "network-partition", "target": "api", "peers": ["db"]},
+    {"type": "http-status", "target": "api", "status": 503},
+    {"type": "dns-nxdomain", "target": "api", "names": ["database"]},
+)
+
+
+@pytest.mark.twins
+@pytest.mark.parametrize("way", ["own", "attached"])
+def test_faults_of_every_family(running, make_system, file, engine, way):
+    """Each takes effect and is taken back, on a project of the run's own and on one that it is attached to."""
+    compose = {"file": "docker-compose.yml", **({"attach": running} if way == "attached" else {})}
+    system = make_system({"api": {"health": HEALTH}, "db": {"health": HEALTH}, "compose": compose})
+    before = {name: engine.containers.get(system.handle(name).container).attrs["HostConfig"] for name in ("api", "db")}
+    for fault in FAULTS:
+        during = {"network-latency": lambda: ask(system, "api", "http://database:8000/"),
+                  "network-partition": lambda: ask(system, "api", "http://db:8000/"),
+                  "http-status": lambda: httpx.get(system.address("api.http").url, timeout=5).status_code}  # fmt: skip
+        record, found = inject(
+            system, TypeAdapter(FaultPlan).validate_python(fault), 2.0, during.get(str(fault["type"]))
+        )
+        assert record.error is None, (fault, record.error)
+        assert record.effect.held, (fault, record.effect)
+        assert record.gone.held, (fault, record.gone)
+        if fault["type"] == "http-status":
+            assert found == [503]
+        assert httpx.get(system.address("api.http").url, timeout=5).status_code == 200
+        assert ask(system, "api", "http://database:8000/") == "200"
+    after = {name: engine.containers.get(system.handle(name).container).attrs["HostConfig"] for name in ("api", "db")}
+    assert after == before
+
+
+KILLED = """
+import sys, threading, time
+from pathlib import Path
+from shakedown.clock import RunClock
+from shakedown.guard import Journal, Watchdog
+from shakedown.guard.undo import ContainerUnpause
+from shakedown.plan import load_plan
+from shakedown.services import System
+plan, run, paused = sys.argv[1:]
+loaded, folder = load_plan(Path(plan), environ={}), Path(plan).parent
+journal = Journal(folder / "journal.jsonl", run=run, plan="test")
+watchdog = Watchdog.start(folder, run)
+system = System(loaded.plan, base=folder, run=run, clock=RunClock.start(), journal=journal, run_dir=folder,
+                on_event=lambda event: None, redact=str)
+system.start(threading.Event())
+journal.intend("fault", "pause", ContainerUnpause(container=paused))
+system.client.containers.get(paused).pause()
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_run_that_is_killed(running, file, make_system, engine, run_name, tmp_path):
+    """Kill -9: what was started is removed, a fault on what is attached to is taken back, and it runs on."""
+    (tmp_path / "killed").mkdir()
+    services = {"api": {"health": HEALTH}, "compose": "../docker-compose.yml"}
+    make_system({**services, "compose": "docker-compose.yml"}, start=False)
+    plan = tmp_path / "killed" / "plan.yaml"
+    plan.write_text((tmp_path / "plan.yaml").read_text().replace("docker-compose.yml", "../docker-compose.yml"))
+    label = f"com.docker.compose.project={running}"
+    theirs = engine.containers.list(filters={"label": [label, "com.docker.compose.service=db"]})[0]
+    mine = {"label": f"shakedown.run={run_name}"}
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(plan), run_name, str(theirs.id)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"up\n"
+        theirs.reload()
+        assert theirs.status == "paused"
+        assert len(engine.containers.list(all=True, filters=mine)) == 3
+        os.kill(process.pid, signal.SIGKILL)
+    until = time.monotonic() + 60
+    while "nothing is left" not in (tmp_path / "killed" / "watchdog.log").read_text() and time.monotonic() < until:
+        time.sleep(0.2)
+    theirs.reload()
+    assert theirs.status == "running"
+    assert not [
+        *engine.containers.list(all=True, filters=mine),
+        *engine.networks.list(filters=mine),
+        *engine.volumes.list(filters=mine),
+    ]
+    assert len(engine.containers.list(filters={"label": label})) == 2

@@ -126,3 +126,13 @@ def test_ci_is_the_tests():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert script.read_text(encoding="utf-8") == "#!/usr/bin/env bash\nset -euo pipefail\nmake test\n"
+
+
+def test_a_compose_tool_is_installed_and_never_required():
+    """As root on Debian it is installed where there is none; what cannot be installed ends nothing."""
+    none = 'docker() { return 1; }; command() { [ "$2" != docker-compose ]; }; '
+    assert "did: install docker-compose" in in_setup(f"{none} have_compose").stdout
+    done = in_setup(f"{none} install_packages() {{ return 1; }}; have_compose && echo went on")
+    assert (done.returncode, done.stdout.strip()) == (0, "went on")
+    assert "tests of Compose projects are skipped" in done.stderr
+    assert "did:" not in in_setup("docker() { return 0; }; have_compose").stdout
