@@ -15,6 +15,7 @@ from shakedown.records.figures import show_value
 from shakedown.units import format_duration
 
 HISTORY = "regression"  # where a row stands that the comparison with earlier runs judges
+_PROGRAM = "from shakedown.cli import main; main()"
 # Worst first, as in reports: of several plans of a row the worst counts.
 WORST = ("error", "failed", "inconclusive", "not judged", "skipped", "passed")
 
@@ -73,7 +74,7 @@ def call(command: Sequence[str], folder: Path, *, environment: Mapping[str, str]
     given = {**sound_environment(), "DIALOGUE_FOLDER": str(folder / "files"), **environment, "PYTHONPATH": str(ROOT)}
     with (folder / "out").open("w") as out, (folder / "log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - ours
-            [sys.executable, "-m", "shakedown.cli", *command], env=given, stdout=out, stderr=log, start_new_session=True
+            [sys.executable, "-P", "-c", _PROGRAM, *command], env=given, stdout=out, stderr=log, start_new_session=True
         )
         try:
             return process.wait(limit)
