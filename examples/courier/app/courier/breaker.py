@@ -27,6 +27,11 @@ class Breaker:
         self._until = self._probed_at = 0.0
         METRICS.readers.append(lambda: {f'circuit_state{{dependency="{name}"}}': self._state})
 
+    @property
+    def closed(self) -> bool:
+        """Whether calls are made as usual."""
+        return self._state == CLOSED
+
     def allows(self) -> bool:
         """Whether a call may be made now."""
         now = time.monotonic()

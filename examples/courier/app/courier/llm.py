@@ -29,6 +29,11 @@ class Provider:
         self._url, self._session = url, session
         self._not_before = 0.0
 
+    @property
+    def out(self) -> bool:
+        """Whether it is not asked as usual."""
+        return not self._breaker.closed
+
     async def reply(self, text: str) -> tuple[str, float]:
         """A reply and its confidence.
 
@@ -106,6 +111,7 @@ class Replies:
             Provider("llm-primary", SETTINGS.llm_primary, session),
             Provider("llm-fallback", SETTINGS.llm_fallback, session),
         ]
+        METRICS.readers.append(lambda: {"primary_out": float(self.providers[0].out)})
 
     async def reply(self, text: str) -> tuple[str, str, float]:
         """Reply, provider, confidence; there is always an answer."""
