@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +81,7 @@ def call(command: Sequence[str], folder: Path, *, environment: Mapping[str, str]
             return -1
         finally:
             if process.poll() is None:  # too long, or we are to end: it takes back what it did, and then ends
-                process.send_signal(signal.SIGINT)
+                process.terminate()
                 process.wait(300)
 
 

@@ -138,24 +138,32 @@ def main() -> None:
     if not jobs:
         parser.error(f"nothing is called {options.only}; give examples, rows or mistakes of examples/README.md")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs is ended in order
-    with tempfile.TemporaryDirectory(prefix="rows-") as folder:
-        keep, ran = (options.keep or Path(folder)).resolve(), []
-        for job in jobs:
+    keep, ran = (options.keep or Path(tempfile.mkdtemp(prefix="rows-"))).resolve(), []
+    say(f"the runs, with their reports, are in {keep}")
+    for job in jobs:
+        try:
             ran.append(run(job, keep / job.name))
-            said = ", ".join(f"{row} {told.verdict}" for row in job.rows if (told := ran[-1].rows.get(row)))
-            sys.stderr.write(
-                f"{time.strftime('%H:%M:%S')} {job.name}: {said or ran[-1].problem} ({ran[-1].seconds:.0f} s)\n"
-            )
-    sys.stdout.write("\n".join(lines(jobs, ran)) + "\n")
+        except KeyboardInterrupt:
+            say("interrupted")
+            break
+        said = ", ".join(f"{row} {told.verdict}" for row in job.rows if (told := ran[-1].rows.get(row)))
+        say(f"{job.name}: {said or ran[-1].problem} ({ran[-1].seconds:.0f} s)")
+    done = jobs[: len(ran)]
+    sys.stdout.write("\n".join(lines(done, ran)) + "\n")
     if not only:
         sys.stdout.writelines(
             f"{line.row}: nothing is switched on, its mistake is no setting of the example: {line.defect or NOTHING}\n"
             for line in table.values()
             if not line.mistakes
         )
-    if misses := missed(jobs, ran):
+    if misses := missed(done, ran):
         sys.stdout.write(f"not found: {', '.join(misses)}\n")
-    sys.exit(1 if misses else 0)
+    sys.exit(1 if misses or done != jobs else 0)
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
 NOTHING = "the table names none"

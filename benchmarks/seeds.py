@@ -3,7 +3,7 @@
     python benchmarks/seeds.py                       # at the scale of the plans' profile `smoke`
     python benchmarks/seeds.py --full                # with the catalogue's figures
     python benchmarks/seeds.py --only raglox,N15     # examples, rows, or both
-    python benchmarks/seeds.py --keep DIR            # runs that DIR has already are not run again
+    python benchmarks/seeds.py --keep DIR            # runs that DIR has already are not run again; without it they stay unless all is well
     python benchmarks/seeds.py --write               # the results go into the table of examples/README.md
 
 Ends with 1 unless every row passed. A row that is judged by its history (`regression`) has none here: instead the sound system
@@ -12,6 +12,7 @@ and one with the row's mistake are two builds in turn, and the row passes when t
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -112,9 +113,12 @@ def main() -> None:
         parser.error(str(error))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs is ended in order
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="seeds-") as folder:
-        keep = (options.keep or Path(folder)).resolve()
+    keep = (options.keep or Path(tempfile.mkdtemp(prefix="seeds-"))).resolve()
+    try:
         ran = _run_all(rows, covered, keep, full=options.full)
+    except KeyboardInterrupt:
+        say(f"interrupted; the runs are in {keep}")
+        sys.exit(130)
     told = told_of_all(rows, ran, covered)
     days = {plan: run.day for plan, run in ran.items()}
     sys.stdout.write("\n".join(lines(told, {plan: run.seconds for plan, run in ran.items()})) + "\n")
@@ -124,7 +128,12 @@ def main() -> None:
         readme = EXAMPLES / "README.md"
         text = with_results(readme.read_text(encoding="utf-8"), last_results(told, days, full=options.full))
         readme.write_text(text, encoding="utf-8")
-    sys.exit(0 if passed == len(told) and all(run.verdict != "error" for run in ran.values()) else 1)
+    well = passed == len(told) and all(run.verdict != "error" for run in ran.values())
+    if well and options.keep is None:
+        shutil.rmtree(keep)
+    else:
+        say(f"the runs, with their reports, are in {keep}")
+    sys.exit(0 if well else 1)
 
 
 def _run_all(rows: Sequence[str], covered: Mapping[str, Sequence[str]], keep: Path, *, full: bool) -> dict[str, Ran]:
