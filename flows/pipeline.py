@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
@@ -23,7 +24,7 @@ from flows.endurance import endurance
 from flows.faults import faults
 from flows.parameters import Build, Overrides, PlanFile, Profile, Root, Seed, Stages, without_the_others
 from flows.recovery import recovery
-from flows.signals import stop_on_signals
+from flows.signals import hear_signals, stop_on_signals
 from flows.stress import stress
 from flows.turns import deployed, turn
 from shakedown.errors import ExitCode, Interrupted, PlanError, ShakedownError
@@ -198,6 +199,13 @@ def _carry(session: Session, name: str) -> str:
     if reach.wait():
         try:
             state = _FLOWS[name](session.run_id, return_state=True)
+        except (
+            TerminationSignal
+        ):  # SIGTERM while the engine, whose handler is another one, begins or ends the stage's flow
+            session.stop.set()
+            hear_signals(session.stop)  # it leaves its own in place
+            session.check_stop()
+            raise
         except UNREACHABLE as error:
             reach.lost(name, error)
             if name in reach.begun:

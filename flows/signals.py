@@ -4,8 +4,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["stop_on_signals"]
+__all__ = ["hear_signals", "stop_on_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -20,9 +21,14 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in _SIGNALS}
+    before = hear_signals(stop)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def hear_signals(stop: threading.Event) -> dict[signal.Signals, Any]:
+    """From now on signals set `stop`; what they did before. Only in the main thread."""
+    return {number: signal.signal(number, lambda *_: stop.set()) for number in _SIGNALS}
