@@ -13,6 +13,7 @@ __all__ = ["RedisCli", "RedisError"]
 _MISSING = (126, 127)
 _TIMED_OUT = (124, 137, 143)
 _LIMIT = 8.0  # seconds for one call
+_TRIES = 3  # a busy engine may hand on nothing of what was said
 # An error reply, as redis-cli prints it raw: it ends with 0 all the same.
 _ERROR = re.compile(
     r"^(ERR|OOM|READONLY|NOAUTH|WRONGPASS|BUSY|NOPERM|LOADING|MISCONF|MASTERDOWN|NOTBUSY|UNKILLABLE|WRONGTYPE|EXECABORT)\b"
@@ -131,6 +132,18 @@ class RedisCli(Inside):
         """A section of INFO."""
         pairs = (line.strip().partition(":") for line in self.ask("INFO", section))
         return {name: value for name, colon, value in pairs if colon}
+
+    def figure(self, section: str, name: str) -> int:
+        """A number of a section of INFO.
+
+        Raises:
+            FaultError: the server does not tell it, however often it is asked.
+        """
+        for _ in range(_TRIES):
+            found = self.info(section).get(name, "")
+            if found.isdecimal():
+                return int(found)
+        raise FaultError(f"INFO {section} in `{self.service}` does not tell {name}: {found or 'nothing'}")
 
     def version(self) -> tuple[int, int]:
         """The server's version: major, minor."""

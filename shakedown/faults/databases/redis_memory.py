@@ -38,12 +38,12 @@ class _Memory(RedisFault[M]):
         return {name: self.redis.setting(name) for name in ("maxmemory", "maxmemory-policy")}
 
     def _used(self) -> int:
-        return int(self.redis.info("memory")["used_memory"])
+        return self.redis.figure("memory", "used_memory")
 
     def note(self) -> None:
         """Limit, policy, and what was evicted so far."""
         self._before = self._look()
-        self._evicted = int(self.redis.info("stats")["evicted_keys"])
+        self._evicted = self.redis.figure("stats", "evicted_keys")
         before = int(self._before["maxmemory"])
         self._limit = self.plan.maxmemory or int(self._used() * self.share())
         if 0 < before < self._limit:
@@ -131,7 +131,7 @@ class EvictFault(_Memory[RedisEvict]):
     def effect(self) -> Proof:
         """Keys went, and what is left fits."""
         self.redis.attempt(*PROBE)  # memory is only made when somebody asks for some
-        evicted, used = int(self.redis.info("stats")["evicted_keys"]) - self._evicted, self._used()
+        evicted, used = self.redis.figure("stats", "evicted_keys") - self._evicted, self._used()
         return Proof(
             held=evicted > 0 and used <= self._limit * CLOSE,
             evidence=f"{evicted} keys evicted; {used} bytes in use, limit {self._limit}",

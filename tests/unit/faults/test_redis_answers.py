@@ -1,0 +1,37 @@
+"""What Redis tells of itself, read where the engine loses some of the answers."""
+
+import pytest
+
+from shakedown.errors import FaultError
+from shakedown.faults.databases.inside import Answer
+from shakedown.faults.databases.redis_cli import RedisCli
+
+TOLD = Answer(0, "# Memory\r\nused_memory:1048576\r\nused_memory_human:1.00M\r\n")
+NOTHING = Answer(0, "")
+
+
+class Told(RedisCli):
+    """Answers one after another; the last one for ever."""
+
+    def __init__(self, *answers: Answer) -> None:  # no container
+        self.answers = list(answers)
+        self.service = "redis"
+
+    def attempt(self, *words: str, limit: float = 8.0) -> Answer:  # noqa: ARG002 - as the real one
+        assert words == ("INFO", "memory")
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@pytest.mark.parametrize("answers", [(TOLD,), (NOTHING, TOLD), (NOTHING, NOTHING, TOLD)])
+def test_a_figure_is_asked_for_again_where_nothing_came(answers):
+    """An answer that was lost is asked for anew."""
+    assert Told(*answers).figure("memory", "used_memory") == 1048576
+
+
+@pytest.mark.parametrize(
+    "answer", [NOTHING, Answer(0, "used_memory_human:1.00M\r\n"), Answer(0, "used_memory:much\r\n")]
+)
+def test_a_figure_that_never_comes_is_an_error_of_the_fault(answer):
+    """What the server does not tell is said to be so, and is no error of ours."""
+    with pytest.raises(FaultError, match="does not tell used_memory"):
+        Told(answer).figure("memory", "used_memory")
