@@ -402,7 +402,8 @@ class ComposeProject:
             )
         if found[0].status != "running" and not self._runners[name].service.compose.finishes:
             raise ServiceError(
-                f"`{name}` of the project {self.name} is {found[0].status}", hint="what is attached to must run"
+                f"`{name}` of the project {self.name} is {found[0].status}",
+                hint="what is attached to must run; `only` lists the services that a plan needs",
             )
         return found[0]
 

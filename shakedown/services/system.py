@@ -323,6 +323,11 @@ class System:
         """Whether a service is a container of ours."""
         return isinstance(self.plan.services[name], DockerService)
 
+    def lasts(self, name: str) -> bool:
+        """Whether a service is a container that is there all the time: not one whose task ends before the others start."""
+        service = self.plan.services[name]
+        return self.is_container(name) and not (isinstance(service, ComposeService) and service.compose.finishes)
+
     def _tail(self, name: str) -> list[str]:
         runner = self._runners.get(name)
         return [self._redact(line) for line in runner.tail(TAIL)] if runner else []

@@ -75,7 +75,7 @@ class LookUpFault(NetworkFault[P]):
         """A name that is looked up before and after: one of those meant, else one that the engine itself knows."""
         exact = [name for name in self.plan.names if not name.startswith("*.")]
         system = self.context.system
-        others = [name for name in system.plan.services if system.is_container(name) and name != self.plan.target]
+        others = [name for name in system.plan.services if system.lasts(name) and name != self.plan.target]
         return [*exact, *others, self.plan.target][0]
 
     def _look(self) -> dict[str, Any]:

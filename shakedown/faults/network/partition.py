@@ -85,7 +85,7 @@ class PartitionFault(Fault[NetworkPartition]):
         """Each service whose namespace gets rules, and whom it is cut off from."""
         if self.plan.target:
             system = self.context.system
-            others = [name for name in system.plan.services if name != self.plan.target and system.is_container(name)]
+            others = [name for name in system.plan.services if name != self.plan.target and system.lasts(name)]
             return [(self.plan.target, list(self.plan.peers) or others)]
         groups = self.plan.between
         return [
