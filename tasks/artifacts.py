@@ -18,6 +18,7 @@ from prefect.exceptions import PrefectException
 
 from shakedown.plan import planned_durations
 from shakedown.records.judgement import ThresholdResult
+from shakedown.reports import unlinked
 from shakedown.session import Session
 from shakedown.session.progress import Progress
 from shakedown.units import format_duration, format_share, format_size
@@ -93,7 +94,7 @@ def publish_report(session: Session, path: Path) -> None:
         thresholds = threshold_table(session.results.thresholds(session.run_id))
         if thresholds:
             create_table_artifact(table=thresholds, key=_key("thresholds", session), description=description)
-        text = unwrap(name_images(path.read_text(encoding="utf-8"), path.parent))
+        text = unlinked(unwrap(name_images(path.read_text(encoding="utf-8"), path.parent)))
         create_markdown_artifact(key=_key("report", session), markdown=text, description=description)
         publish_events(session)
 

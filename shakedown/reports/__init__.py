@@ -31,6 +31,7 @@ from shakedown.reports.model import reading
 from shakedown.reports.own import check_template, own_report, own_text
 from shakedown.reports.reasons import tidy
 from shakedown.reports.summary import summary_schema, summary_text
+from shakedown.reports.text import unlinked
 from shakedown.reports.writer import write_report
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "summary_schema",
     "summary_text",
     "tidy",
+    "unlinked",
     "write_report",
 ]

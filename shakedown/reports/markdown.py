@@ -44,13 +44,13 @@ def render_markdown(report: Report, charts: Mapping[str, str]) -> str:
 
 
 def markdown_text(results: Results, run: str) -> str:
-    """A run's report as Markdown without charts, without writing any file.
+    """A run's report as Markdown without charts and links, for a terminal; no file is written.
 
     Raises:
         StoreError: the results cannot be read.
         UsageError: there is no such run.
     """
-    return render_markdown(collect(results, run), {})
+    return text.unlinked(render_markdown(collect(results, run), {}))
 
 
 def render_brief(report: Report) -> str:

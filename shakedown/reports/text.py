@@ -4,7 +4,7 @@ import re
 
 from markupsafe import escape as markup
 
-__all__ = ["capital", "code", "escape", "fenced", "html", "one_line", "sentence", "shortened"]
+__all__ = ["capital", "code", "escape", "fenced", "html", "one_line", "sentence", "shortened", "unlinked"]
 
 LONGEST = 600
 FIRST_LINES, LAST_LINES, WIDEST = 6, 34, 240  # of a traceback: how it was called, and above all where it ended
@@ -14,6 +14,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 _LIST = re.compile(
     r"^(?:([-+=])(?=[-+=\s]|$)|(\d{1,9})([.)])(?=\s|$))"
 )  # what would begin a list or underline a heading
+_LINK = re.compile(r"(?<!\\)\[(finding \d+)\]\(#finding-\d+\)")
 _ENDS = (".", "!", "?", "…", ":")
 
 
@@ -67,3 +68,8 @@ def shortened(value: str) -> str:
     if left > 1:
         lines[FIRST_LINES:-LAST_LINES] = [f"… {left} lines are left out …"]
     return "\n".join(lines)
+
+
+def unlinked(markdown: str) -> str:
+    """The same text without the report's links to its own parts: for viewers that show addresses instead."""
+    return _LINK.sub(r"\1", markdown)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 from shakedown.records.figures import Change, FigureName, Outlook
 from shakedown.records.judgement import ThresholdResult
+from shakedown.reports import unlinked
 from shakedown.results.queries import RegressionInfo
 from shakedown.verdict import Verdict
 from tasks.artifacts import name_images, unwrap
@@ -22,6 +23,12 @@ def test_a_paragraph_is_one_line():
 def test_of_an_image_its_path_is_left():
     """There stands where the chart lies on the worker's machine."""
     assert name_images("![Memory](charts/m.svg)", Path("/r")) == "Memory: `/r/charts/m.svg`"
+
+
+def test_of_a_link_to_a_finding_its_words_are_left():
+    """A UI whose pages have no such places shows no links to them; what a system said that looks like one stays."""
+    said = "\\[finding 1\\](#finding-1)"
+    assert unlinked(f"it failed. ([finding 12](#finding-12)) {said}") == f"it failed. (finding 12) {said}"
 
 
 def test_events_say_what_somebody_wants_to_be_told():
