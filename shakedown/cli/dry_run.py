@@ -15,6 +15,7 @@ from shakedown.plan.experiments import Experiment
 from shakedown.plan.faults import FaultModel
 from shakedown.plan.model import FaultsStage, UseScenario, UseSuite
 from shakedown.plan.outline import BY_COUNT
+from shakedown.plan.services import ComposeService, Service
 from shakedown.plan.uses import label_of
 from shakedown.units import format_duration
 
@@ -47,7 +48,7 @@ def _lines(loaded: LoadedPlan, seed: int, *, given: bool) -> Iterator[str]:
     yield "services"
     for name, service in plan.services.items():
         needs = f", after {', '.join(service.depends_on)}" if service.depends_on else ""
-        yield f"{STEP}{name}: {service.kind}{needs}"
+        yield f"{STEP}{name}: {_kind(service)}{needs}"
     for name in ("baseline", "stress", "endurance", "faults", "recovery"):
         stage = getattr(plan.stages, name)
         if stage is None:
@@ -56,6 +57,13 @@ def _lines(loaded: LoadedPlan, seed: int, *, given: bool) -> Iterator[str]:
         yield f"{name}: {planned[name]}"
         yield from (STEP + line for line in _stage(loaded, name, stage, seed))
         yield from (f"{STEP}must hold: {text}" for text in stage.thresholds)
+
+
+def _kind(service: Service) -> str:
+    if not isinstance(service, ComposeService):
+        return service.kind
+    attached = f", attached to in the project {service.compose.attach}" if service.compose.attach else ""
+    return f"{service.kind}, of {' and '.join(service.compose.files)}{attached}"
 
 
 def _stage(loaded: LoadedPlan, name: str, stage: object, seed: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ values         durations, sizes, shares, names
 loading        YAML → variables → profile → overrides → Plan, all problems at once
 document       YAML that knows its lines and columns
 profiles       profiles and `--set`
+compose        a Compose project's services as the plan's; compose_file reads the file
 references     what names what: every cross-reference checked
 thresholds     the grammar of `send.p95 < 500ms`
 checks         the grammar of `status == 202`

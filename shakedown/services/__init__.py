@@ -3,6 +3,7 @@
 ==========  =========================================================================
 system      `System`: starts, finds and stops all services of a plan
 docker      containers, images, the run's network
+compose     a Compose project: started for the run, or attached to   compose_tool, compose_config beside it
 process     programs on this machine
 foreground  the proxy before a process or an outside URL
 handle      what the rest of the program knows of a service
