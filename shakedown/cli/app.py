@@ -318,7 +318,10 @@ def ui(
     port: Annotated[int, typer.Option(help="Its port.", min=1, max=65535)] = 4200,
     root: Root = ROOT,
 ) -> None:
-    """Bring up Prefect's server, the deployments of prefect.yaml and a worker, and print the address, until Ctrl-C."""
+    """Bring up Prefect's server, deployments and a worker, and print the address, until Ctrl-C.
+
+    The deployments are those of this folder's prefect.yaml, or else one for each plan in it and one that takes any.
+    """
     from shakedown.cli.ui import serve_ui
 
     serve_ui(host, port, root, Path())

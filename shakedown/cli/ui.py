@@ -17,13 +17,14 @@ import psutil
 from rich.markup import escape
 
 from shakedown.cli.console import err, out
+from shakedown.cli.deployments import deployments_of
 from shakedown.errors import ShakedownError, UsageError
 from shakedown.plan.hosts import is_loopback
 
 __all__ = ["serve_ui"]
 
 POOL = "local"
-START_LIMIT = 150.0  # seconds: on a busy machine Prefect's server takes its time
+START_LIMIT = 300.0  # seconds: on a busy machine Prefect's server takes its time; one that ends is noticed at once
 RUN_GRACE = 60.0  # for a run that is ended: it reverts its fault, stops its load, removes its containers
 PROGRAM_GRACE = 20.0
 LOOK_AGAIN = 0.3
@@ -75,17 +76,13 @@ def serve_ui(host: str, port: int, root: Path, project: Path) -> None:
     """Start what is not there yet, print the address, and stay until interrupted; then end what was started here.
 
     Args:
-        project: the folder with prefect.yaml, whose deployments are made.
+        project: the folder of the plans. The deployments of its prefect.yaml are made where they are ours; else those of
+            any plan, and of each that lies in it.
 
     Raises:
-        UsageError: there is no prefect.yaml; the address is taken by something else.
+        UsageError: prefect.yaml cannot be read; the address is taken by something else.
         ShakedownError: a program of Prefect's did not start, or ended.
     """
-    if not (project / "prefect.yaml").is_file():
-        raise UsageError(
-            f"there is no prefect.yaml in {project.resolve()}",
-            hint="run it in a project's folder; docs/prefect.md says what the file holds",
-        )
     folder = root.resolve() / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
     shown = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - what others may reach, we reach here
@@ -115,8 +112,7 @@ def _serve(
         started.append(server)
         _until(lambda: _is_prefect(api), "Prefect's server does not answer", stop, server)
     _make_pool(api)
-    err.print("making the deployments of prefect.yaml")
-    _deploy(environment, project, stop)
+    _deploy(environment, project, folder, stop)
     if _workers_online(api):
         err.print(f"a worker of the pool `{POOL}` is online already: starting none")
     else:
@@ -230,10 +226,18 @@ def _check(answer: httpx.Response, what: str) -> httpx.Response:
     return answer
 
 
-def _deploy(environment: Mapping[str, str], project: Path, stop: _Stop) -> None:
-    log = Path(environment["PREFECT_HOME"]) / "deploy.log"
+def _deploy(environment: Mapping[str, str], project: Path, folder: Path, stop: _Stop) -> None:
+    file, plans = deployments_of(project, folder)
+    if file.parent != folder:
+        err.print("making the deployments of prefect.yaml")
+    else:
+        err.print("there are no deployments of Shakedown's in this folder: making one that takes any plan")
+        err.print("and one for each plan here: " + escape(", ".join(plans)) if plans else
+                  "no plan is here: `shakedown init` writes a first one; then start this again, or name it in the form")  # fmt: skip
+        environment = {**environment, "PYTHONSAFEPATH": "1"}  # as their runs have it
+    log = folder / "deploy.log"
     with log.open("wb") as output:
-        process = _spawn(["deploy", "--all", "--no-prompt"], output, environment, project)
+        process = _spawn(["deploy", "--all", "--no-prompt", "--prefect-file", str(file)], output, environment, project)
         try:
             while process.poll() is None:
                 if stop.wait(LOOK_AGAIN):
@@ -244,7 +248,7 @@ def _deploy(environment: Mapping[str, str], project: Path, stop: _Stop) -> None:
                 process.wait()
     if process.returncode:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-        raise ShakedownError("the deployments of prefect.yaml could not be made", hint=f"see {log}", details=lines)
+        raise ShakedownError(f"the deployments of {file} could not be made", hint=f"see {log}", details=lines)
 
 
 # ------------------------------------------------------------------------------------------------------------- the end

@@ -12,7 +12,6 @@ import pytest
 
 from shakedown.cli import ui
 from shakedown.errors import UsageError
-from shakedown.services.ports import free_port
 from tests.conftest import ROOT
 from tests.safety.world import wait_for
 
@@ -36,13 +35,6 @@ def stranger() -> Iterator[int]:
         yield server.server_port
         server.shutdown()
         thread.join()
-
-
-def test_a_folder_without_deployments_is_refused(tmp_path):
-    """Nothing is started, and the message says where prefect.yaml was looked for."""
-    with pytest.raises(UsageError, match=rf"no prefect.yaml in {tmp_path}"):
-        ui.serve_ui("127.0.0.1", free_port(), tmp_path / "results", tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def test_an_address_of_something_else_is_refused(stranger, tmp_path):
