@@ -15,14 +15,16 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
-from shakedown.results import Results
+from shakedown.faults.agents import agent_image
 from shakedown.services.ports import free_port
+from shakedown.session.live import STAGES
 from tests.conftest import ROOT
 from tests.e2e.browser import CHROMIUM, Page, browsing
 from tests.e2e.deployed import Prefect
+from tests.e2e.frozen import PATIENCE, PAUSE, Frozen
 from tests.e2e.servers import BIN, client_environment
 from tests.e2e.test_prefect import PLAN
-from tests.safety.world import wait_for
+from tests.safety.world import tiny_plan, wait_for
 
 pytestmark = [
     pytest.mark.e2e,
@@ -31,7 +33,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: `apt-get install chromium`"),
 ]
 PICTURES = os.environ.get("SHAKEDOWN_TEST_PICTURES")
-PATIENCE = 240.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def look(page: Page, name: str) -> None:
         page.picture(Path(PICTURES) / f"{name}.png")
 
 
-def trigger(page: Page, ui: Ui, plan: Path, *stages: str, change: str = "") -> str:
+def trigger(page: Page, ui: Ui, plan: Path, *stages: str) -> str:
     """Fill the form in and send it; the flow run."""
     deployment = ui.prefect.get("deployments/name/shakedown/plan")["id"]
     page.go(f"{ui.address}/deployments/deployment/{deployment}/run")
@@ -123,11 +124,6 @@ def trigger(page: Page, ui: Ui, plan: Path, *stages: str, change: str = "") -> s
     look(page, "form")
     page.click("button", "None")  # of the profile, which comes before the seed
     page.run(_select("stress", list(stages)))
-    if change:
-        page.click("button", "Add item")
-        page.wait("overrides")
-        page.run("[...document.querySelectorAll('textarea')][1].focus()")
-        page.type(change)
     page.click("button", "Submit")
     runs = {"deployments": {"id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_DESC"}
     assert wait_for(lambda: _named(ui, runs, plan), PATIENCE)
@@ -174,21 +170,42 @@ def test_a_run_from_the_form_to_its_report(ui, page, plan):
     assert ui.asked == []
 
 
-def test_a_run_is_cancelled_by_the_button(ui, page, plan):
-    """The red button ends it in order: Cancelled in the UI, `interrupted` in the database, nothing asked of the internet."""
-    run = trigger(page, ui, plan, change="scenarios.get.executor.duration=300s")
-    ui.prefect.wait(run, {"RUNNING"}, PATIENCE)
-    page.go(f"{ui.address}/runs/flow-run/{run}")
-    page.wait("baseline begins", within=PATIENCE)
+def test_the_form_of_any_plan_is_clear(ui, page):
+    """Each parameter stands there with its description and its type; what there is to choose from is a list."""
+    deployment = ui.prefect.get("deployments/name/shakedown/plan")
+    page.go(f"{ui.address}/deployments/deployment/{deployment['id']}/run")
+    text = " ".join(page.wait("The plan, a YAML file", "A name for what is tested", within=PATIENCE).split())
+    parameters = deployment["parameter_openapi_schema"]["properties"]
+    for name, one in parameters.items():
+        assert name in text
+        assert one["description"].replace("`", "") in text, name
+    assert page.run("document.querySelector('textarea').value") == "examples/courier/plan.yaml"
+    assert page.run(_select("stress", [])) == list(STAGES)
+    page.click("button", "smoke or nightly")
+    page.wait("profile")
+    assert [one for one in page.run(_select("smoke", ["smoke"])) if one] == ["smoke", "nightly"]
+    page.click("button", "int")
+    assert wait_for(lambda: page.run("document.querySelectorAll('input[type=number]').length"), 30)
+    look(page, "form-filled")
+
+
+def test_a_run_is_cancelled_by_the_button(ui, page, tmp_path, engine):
+    """Pressed while a fault holds: it is reverted, the containers are gone, the results kept; Cancelled in the UI."""
+    plan = tiny_plan(tmp_path, agent_image(engine), [{**PAUSE, "hold": "300s"}])
+    runs: list[str] = []
+    frozen = Frozen(engine, plan, ui.root, lambda: runs.append(trigger(page, ui, plan)))
+    page.go(f"{ui.address}/runs/flow-run/{runs[0]}")
+    page.wait("Running", "injected: service-pause on web", within=PATIENCE)
+    look(page, "fault")
     page.click("button", "Cancel")
     page.wait("Cancel Flow Run")
     look(page, "cancel")
-    page.run(
-        "[...document.querySelectorAll('[role=dialog] button, .p-modal button')].find(b => b.innerText.trim().startsWith('Cancel') && b.className.includes('danger') || b.innerText.trim() === 'Cancel Run')?.click()"
-    )
-    assert ui.prefect.wait(run, within=PATIENCE)["state"]["name"] == "Cancelled"
+    page.click("[role=dialog] button, .p-modal button", "Cancel Run")
+    state = ui.prefect.wait(runs[0], within=PATIENCE)["state"]
+    assert (state["type"], state["name"]) == ("CANCELLED", "Cancelled")
     page.wait("Cancelled", within=PATIENCE)
     look(page, "cancelled")
-    assert Results.open(ui.root).run("last").status == "interrupted"
+    frozen.gone()
+    frozen.ended("interrupted")
     assert page.hosts == {"127.0.0.1"}
     assert ui.asked == []

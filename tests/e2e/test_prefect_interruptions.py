@@ -8,25 +8,26 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
+import yaml
 
 from shakedown.faults.agents import agent_image
 from shakedown.results import Results
 from shakedown.services.ports import free_port
+from tests.conftest import ROOT
 from tests.e2e.deployed import Prefect
+from tests.e2e.frozen import PATIENCE, PAUSE, Frozen
 from tests.e2e.servers import BIN, client_environment, program
 from tests.safety.world import containers, leftovers, tiny_plan, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.interruptions, pytest.mark.timeout(900)]
-PAUSE = {"name": "frozen", "fault": {"type": "service-pause", "target": "web"}, "hold": "40s", "recover_within": "60s"}
-PATIENCE = 240.0  # on a busy machine all of this takes its time
 
 
 class World:
@@ -73,40 +74,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made = World(tmp_path_factory.mktemp("world"))
     yield made
     made.close()
-
-
-class Frozen:
-    """A run whose fault holds: one of its two containers is paused."""
-
-    def __init__(self, engine: Any, plan: Path, root: Path, begin: Callable[[], None]) -> None:
-        self.engine, self.plan, self.root = engine, plan, root
-        begin()
-        assert wait_for(lambda: self.folders, PATIENCE)
-        self.folder = self.folders[0]
-        self.name = self.folder.name
-        assert wait_for(lambda: self.paused, PATIENCE), [one.status for one in containers(engine, self.name)]
-
-    @property
-    def folders(self) -> list[Path]:
-        runs = self.root / "runs"
-        return sorted(runs.iterdir()) if runs.is_dir() else []
-
-    @property
-    def paused(self) -> bool:
-        return any(one.status == "paused" for one in containers(self.engine, self.name))
-
-    def gone(self, within: float = PATIENCE) -> None:
-        """Nothing of it is left."""
-        assert wait_for(lambda: not leftovers(self.engine, self.name, self.folder), within), leftovers(
-            self.engine, self.name, self.folder
-        )
-
-    def ended(self, status: str, verdict: str | None = None) -> None:
-        """What its database says, and that the load before the interruption is in it."""
-        results = Results.open(self.root)
-        assert wait_for(lambda: results.run(self.name).status != "running", PATIENCE)
-        info = results.run(self.name)
-        assert (info.status, info.verdict) == (status, verdict), info.reason
 
 
 @pytest.fixture
@@ -165,14 +132,14 @@ def test_the_flows_process_is_killed(world, freeze):
 
 
 def test_the_worker_is_killed(world, freeze):
-    """Its run goes on by itself and tells the server its verdict; a second run of the plan waits until it has ended."""
+    """Its run goes on by itself and tells the server its verdict; a second run waits, first for Prefect's slot, then for it."""
     frozen, run = freeze(hold="90s")  # another worker and another run come up meanwhile
     flow = _flow_process(world)
     world.worker.kill()
     world.worker.wait()
     world.start_worker()
     second = world.prefect.start(plan=str(frozen.plan), root=str(frozen.root))
-    assert wait_for(lambda: "waiting for its end" in _log(world, second), PATIENCE)
+    assert wait_for(lambda: _waits(world, second), PATIENCE), _log(world, second)
     assert flow.is_running()
     assert len(frozen.folders) == 1  # the second has not begun
     state = world.prefect.wait(run, within=PATIENCE)["state"]
@@ -181,6 +148,41 @@ def test_the_worker_is_killed(world, freeze):
     assert wait_for(lambda: len(frozen.folders) == 2, PATIENCE)
     world.prefect.post(f"flow_runs/{second}/set_state", {"state": {"type": "CANCELLING"}})
     assert world.prefect.wait(second, within=PATIENCE)["state"]["type"] == "CANCELLED"
+
+
+def test_a_second_run_of_the_plan_waits(world, freeze):
+    """Of one plan two runs never go on at once, whatever deployments and workers they have: the second says why it waits."""
+    frozen, run = freeze(hold="120s")
+    name = yaml.safe_load(frozen.plan.read_text())["name"]
+    file = world.folder / "another.yaml"
+    deployment = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"][0]
+    file.write_text(yaml.safe_dump({"deployments": [{**deployment, "name": f"another-{name}"}]}))
+    world.prefect("deploy", "--all", "--no-prompt", "--prefect-file", file)
+    command = ("worker", "start", "--pool", "local", "--name", "another", "--limit", "1")
+    with program(*command, env=world.environment, log=world.folder / "another.log"):
+        second = world.prefect.start(f"another-{name}", plan=str(frozen.plan), root=str(frozen.root))
+        assert wait_for(lambda: "waiting for its end" in _log(world, second), PATIENCE), _log(world, second)
+        assert world.prefect.get(f"flow_runs/{second}")["state"]["type"] == "RUNNING"
+        assert frozen.paused  # the first goes on
+        assert frozen.folders == [frozen.folder]  # of the second there is nothing
+        world.prefect.post(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
+        assert wait_for(lambda: len(frozen.folders) == 2, PATIENCE), _log(world, second)
+        after = next(folder for folder in frozen.folders if folder != frozen.folder)
+        frozen.gone()
+        frozen.ended("interrupted")
+        assert wait_for(lambda: containers(frozen.engine, after.name), PATIENCE)
+        world.prefect.post(f"flow_runs/{second}/set_state", {"state": {"type": "CANCELLING"}})
+        assert world.prefect.wait(second, within=PATIENCE)["state"]["type"] == "CANCELLED"
+    assert wait_for(lambda: not leftovers(frozen.engine, after.name, after), PATIENCE)
+    first, then = (Results.open(frozen.root).run(folder.name) for folder in (frozen.folder, after))
+    assert first.ended_at is not None
+    assert (then.started - first.started).total_seconds() >= first.ended_at
+
+
+def _waits(world: World, run: str) -> bool:
+    """Whether a run waits: a killed worker's slot is free again when its lease has run out, minutes later."""
+    state = world.prefect.get(f"flow_runs/{run}")["state"]["name"]
+    return state == "AwaitingConcurrencySlot" or "waiting for its end" in _log(world, run)
 
 
 def _log(world: World, run: str) -> str:
@@ -216,6 +218,8 @@ def test_the_server_stays_away(engine, tmp_path):
         with log.open("w") as output:
             process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         frozen = Frozen(engine, plan, tmp_path / "results", lambda: None)
+        world.server.kill()  # at once: one that is asked to end answers for some seconds more
+        world.server.wait()
     finally:
         world.close()
     code = process.wait(PATIENCE)
@@ -228,23 +232,27 @@ def test_the_server_stays_away(engine, tmp_path):
 
 
 def test_ui_is_ended_with_a_run_in_it(engine, tmp_path):
-    """Ctrl-C of `shakedown ui` ends the run in order, then worker and server; nothing of either is left."""
+    """In a folder of plans alone, Ctrl-C of `shakedown ui` ends the run in order, then worker and server; nothing is left."""
     port = free_port()
     api = f"http://127.0.0.1:{port}/api"
     environment = client_environment(tmp_path, api, PREFECT_WORKER_QUERY_SECONDS="1")
     root = tmp_path / "results"
     log = tmp_path / "ui.log"
+    project = tmp_path / "project"
+    (project / "flows").mkdir(parents=True)
+    (project / "flows" / "__init__.py").write_text("raise ImportError('this is not the package that was asked for')\n")
+    plan = tiny_plan(project, agent_image(engine), [PAUSE])
     with log.open("w") as output:
         ui = subprocess.Popen(
             [str(BIN / "shakedown"), "ui", "--port", str(port), "--root", str(root)],
-            env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            cwd=project, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
         assert wait_for(lambda: "Ctrl-C ends it" in log.read_text() or ui.poll() is not None, PATIENCE)
         assert ui.poll() is None, log.read_text()
         family = psutil.Process(ui.pid).children(recursive=True)
-        plan = tiny_plan(tmp_path, agent_image(engine), [PAUSE])
-        frozen = Frozen(engine, plan, root, lambda: Prefect(api, environment).start(plan=str(plan)))
+        begin = partial(Prefect(api, environment).start, "tiny")
+        frozen = Frozen(engine, plan, root, begin)
         os.kill(ui.pid, signal.SIGINT)
         assert ui.wait(PATIENCE) == 0, log.read_text()
     finally:
@@ -254,6 +262,7 @@ def test_ui_is_ended_with_a_run_in_it(engine, tmp_path):
     frozen.ended("interrupted")
     assert not [one for one in family if one.is_running()]
     assert "ending 1 run" in log.read_text()
+    assert sorted(one.name for one in project.iterdir()) == ["flows", "plan.yaml"]  # nothing was written beside them
 
 
 def test_ui_where_everything_is_there_already(world, tmp_path):
