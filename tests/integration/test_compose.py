@@ -1,5 +1,6 @@
 """Compose projects for real, with whichever Compose tool is here: started for a run, and attached to."""
 
+import socket
 import threading
 
 import httpx
@@ -7,13 +8,25 @@ import pytest
 
 from shakedown.errors import EngineError, ServiceError
 from shakedown.guard.undo import ContainerRemove, ContainerStart, carry_out
+from shakedown.services import compose
+from shakedown.services.ports import free_port
 from tests.integration.compose_projects import HEALTH, ask
 
 pytestmark = pytest.mark.integration
 
 
-def test_a_project_is_started_for_the_run_alone(compose_tool, compose_file, make_system, engine, run_name):
+def test_a_project_is_started_for_the_run_alone(compose_tool, compose_file, make_system, engine, run_name, monkeypatch):
     """Services under their Compose names: in order, on their networks, at ports of the run; all is gone at the end."""
+    with socket.socket() as other:  # somebody takes a port between its choice and its use: another one is chosen
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        ports = iter([other.getsockname()[1]])
+        monkeypatch.setattr(compose, "free_port", lambda: next(ports, None) or free_port())
+        check_started(make_system, engine, run_name)
+
+
+def check_started(make_system, engine, run_name) -> None:
+    """Start it, look at it, stop it."""
     system = make_system({"api": {"health": HEALTH, "environment": {"EXTRA": "a$$b"}}, "compose": "docker-compose.yml"})
     assert httpx.get(system.address("api.http").url, timeout=5).status_code == 200
     assert httpx.get(system.address("db.http").url, timeout=5).status_code == 200, "not published by the file"

@@ -113,3 +113,11 @@ def test_a_run_that_is_killed(users_project, compose_file, make_system, engine, 
         *engine.volumes.list(filters=mine),
     ]
     assert len(engine.containers.list(filters={"label": label})) == 2
+
+
+@pytest.mark.twins
+def test_a_stub_in_a_services_place(compose_tool, compose_file, make_system):
+    """The others reach it by that service's name, and by its further names, in that service's networks."""
+    stub = {"ports": {"http": 8000}, "stub": {"routes": [{"path": "/", "body": "ok"}]}}
+    system = make_system({"api": {"health": HEALTH}, "compose": "docker-compose.yml", "db": stub})
+    assert [ask(system, "api", f"http://{name}:8000/") for name in ("db", "database")] == ["200", "200"]
