@@ -122,7 +122,11 @@ def browsing(folder: Path) -> Iterator[Page]:
     ) as process:
         try:
             page = next(one for one in _pages(profile / "DevToolsActivePort") if one["type"] == "page")
-            with connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None) as socket:
+            # Nobody reads while a test waits for something else: what the page says meanwhile has to find room, or nothing
+            # more is read, the answer to a ping neither, and the connection is taken for dead.
+            with connect(
+                page["webSocketDebuggerUrl"], max_size=None, max_queue=None, ping_interval=None, proxy=None
+            ) as socket:
                 yield Page(socket)
         finally:
             process.terminate()
