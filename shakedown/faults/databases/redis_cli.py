@@ -13,6 +13,7 @@ __all__ = ["RedisCli", "RedisError"]
 _MISSING = (126, 127)
 _TIMED_OUT = (124, 137, 143)
 _LIMIT = 8.0  # seconds for one call
+_NUMBER, _VERSION = re.compile(r"\d+"), re.compile(r"(\d+)\.(\d+)\S*")
 _TRIES = 3  # a busy engine may hand on nothing of what was said
 # An error reply, as redis-cli prints it raw: it ends with 0 all the same.
 _ERROR = re.compile(
@@ -139,16 +140,23 @@ class RedisCli(Inside):
         Raises:
             FaultError: the server does not tell it, however often it is asked.
         """
-        for _ in range(_TRIES):
-            found = self.info(section).get(name, "")
-            if found.isdecimal():
-                return int(found)
-        raise FaultError(f"INFO {section} in `{self.service}` does not tell {name}: {found or 'nothing'}")
+        return int(self._told(section, name, _NUMBER)[0])
 
     def version(self) -> tuple[int, int]:
-        """The server's version: major, minor."""
-        major, minor, *_ = self.info("server")["redis_version"].split(".")
-        return int(major), int(minor)
+        """The server's version: major, minor.
+
+        Raises:
+            FaultError: the server does not tell it, however often it is asked.
+        """
+        found = self._told("server", "redis_version", _VERSION)
+        return int(found[1]), int(found[2])
+
+    def _told(self, section: str, name: str, form: re.Pattern[str]) -> re.Match[str]:
+        for _ in range(_TRIES):
+            found = self.info(section).get(name, "")
+            if match := form.fullmatch(found):
+                return match
+        raise FaultError(f"INFO {section} in `{self.service}` does not tell {name}: {found or 'nothing'}")
 
     def restore(self, settings: dict[str, str]) -> ContainerExec:
         """An undo of settings; they end with the server's process."""
