@@ -188,8 +188,9 @@ def _of_part(
     )
     if spoilt or not held:
         verdict = combine(part for part, _ in spoilt) if spoilt else info.verdict
-        texts = dict.fromkeys(text for part, text in spoilt if part is verdict and text)
-        return verdict, tidy("; ".join(texts)) or tidy(info.reason)
+        texts = list(dict.fromkeys(text for part, text in spoilt if part is verdict and text))
+        said = [text for text in texts if not any(other.startswith((f"{text} (", f"{text}:")) for other in texts)]
+        return verdict, tidy("; ".join(said)) or tidy(info.reason)
     return Verdict.PASSED, ""
 
 

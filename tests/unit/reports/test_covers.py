@@ -98,6 +98,17 @@ def test_a_part_without_a_verdict_of_its_own(store):
     assert rows(store)["N2"].verdict is Verdict.FAILED
 
 
+def test_a_reason_is_told_once(store):
+    """A threshold that stands in the stage's reason as well, with its value, is told there alone."""
+    late = threshold("send.p95 < 500ms", Verdict.INCONCLUSIVE, 0.9, 0.5, "s", 800)
+    stress(
+        store, Verdict.INCONCLUSIVE, "send.p95 < 500ms: 900 ms (the load generator itself was late)", (late, UNIT, MANY)
+    )
+    reason = rows(store)["N2"].entries[0].reason
+    assert reason.count("send.p95 < 500ms") == 1
+    assert "900 ms" in reason
+
+
 def test_a_failed_test_is_its_suites(store):
     """A test's failure is no load's."""
     broken = threshold("unit.success_rate >= 100%", Verdict.FAILED, 0.5, 1.0, "%", 2)
