@@ -31,6 +31,11 @@ def clean_up(root: Path, run: str | None) -> None:
         out.print(f"run {escape(name)} marked as interrupted")
     for name in report.live:
         err.print(f"run {escape(name)} still goes on: left alone")
+    for name in report.elsewhere:
+        err.print(
+            f"run {escape(name)} belongs to another machine or container, whose processes cannot be seen from here: left alone; "
+            f"if it is dead, `shakedown cleanup --run {escape(name)}` takes back what it left"
+        )
     if not report.done and not report.failed:
         out.print("nothing was left behind")
     if report.failed or client is None:

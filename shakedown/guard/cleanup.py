@@ -24,6 +24,9 @@ class CleanupReport:
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     live: list[str] = field(default_factory=list)  # runs that still go on and were left alone
+    elsewhere: list[str] = field(
+        default_factory=list
+    )  # runs of other machines that hold something, and were left alone
 
 
 def cleanup(
@@ -44,8 +47,13 @@ def cleanup(
         if not journal.is_file() or (run is not None and folder.name != run):
             continue
         try:
-            owner = read_journal(journal).owner
-            if owner is not None and owner.alive() and (owner.here() or run is None):
+            contents = read_journal(journal)
+            owner = contents.owner
+            if owner is not None and not owner.here() and run is None:
+                if contents.intents:  # else it has ended: nothing of it is left to be told
+                    report.elsewhere.append(folder.name)
+                continue
+            if owner is not None and owner.here() and owner.alive():
                 report.live.append(folder.name)
                 continue
             undo_open(journal, client, report)

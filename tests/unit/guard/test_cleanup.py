@@ -64,13 +64,14 @@ def test_an_unreadable_journal_does_not_keep_the_rest_from_being_undone(tmp_path
 
 
 def test_another_machines_run_is_left_alone(tmp_path: Path) -> None:
-    """A journal of another machine (a shared folder) is only touched when its run is named."""
+    """A journal of another machine (a shared folder) is only touched when its run is named, and told while it holds something."""
     path = dead_run(tmp_path)
     there = Owner.current().model_copy(update={"machine": "elsewhere"})
     path.write_text(path.read_text().replace(Owner.current().machine, there.machine))
     report = cleanup(tmp_path, None)
-    assert (report.done, report.live) == ([], ["dead"])
+    assert (report.done, report.live, report.elsewhere) == ([], [], ["dead"])
     assert cleanup(tmp_path, None, run="dead").done == ["p: process 4194303 is gone"]
+    assert cleanup(tmp_path, None).elsewhere == []
 
 
 def test_the_owner_in_a_label() -> None:
