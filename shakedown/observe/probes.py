@@ -96,8 +96,8 @@ class ProbeReader:
         if self._probe.json_ is None:
             return first_number(answer.text, url)
         found = compile_path(dotted(self._probe.json_))(json.loads(answer.content))
-        if len(found) == 1 and not isinstance(found[0], bool):
-            with contextlib.suppress(TypeError, ValueError):  # a text that is a number will do: Prometheus answers so
+        if len(found) == 1 and isinstance(found[0], int | float | str) and not isinstance(found[0], bool):
+            with contextlib.suppress(ValueError):  # a text that is a number will do: Prometheus answers so
                 return float(found[0])
         raise ServiceError(f"{self._name}: {self._probe.json_} of {url} is no number: {found!r:.100}")
 

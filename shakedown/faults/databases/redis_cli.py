@@ -140,7 +140,7 @@ class RedisCli(Inside):
         Raises:
             FaultError: the server does not tell it, however often it is asked.
         """
-        return int(self._told(section, name, _NUMBER)[0])
+        return int(self._matching(section, name, _NUMBER)[0])
 
     def version(self) -> tuple[int, int]:
         """The server's version: major, minor.
@@ -148,10 +148,10 @@ class RedisCli(Inside):
         Raises:
             FaultError: the server does not tell it, however often it is asked.
         """
-        found = self._told("server", "redis_version", _VERSION)
+        found = self._matching("server", "redis_version", _VERSION)
         return int(found[1]), int(found[2])
 
-    def _told(self, section: str, name: str, form: re.Pattern[str]) -> re.Match[str]:
+    def _matching(self, section: str, name: str, form: re.Pattern[str]) -> re.Match[str]:
         for _ in range(_TRIES):
             found = self.info(section).get(name, "")
             if match := form.fullmatch(found):

@@ -3,7 +3,7 @@
 import pytest
 
 from shakedown.errors import FaultError
-from shakedown.faults.databases.inside import Answer
+from shakedown.faults.databases.inside import Answer, Inside
 from shakedown.faults.databases.redis_cli import RedisCli
 
 TOLD = Answer(0, "# Memory\r\nused_memory:1048576\r\nused_memory_human:1.00M\r\n")
@@ -13,9 +13,9 @@ NOTHING = Answer(0, "")
 class Told(RedisCli):
     """Answers one after another; the last one for ever."""
 
-    def __init__(self, *answers: Answer) -> None:  # no container
+    def __init__(self, *answers: Answer) -> None:
+        Inside.__init__(self, None, "redis")  # no container
         self.answers = list(answers)
-        self.service = "redis"
 
     def attempt(self, *words: str, limit: float = 8.0) -> Answer:  # noqa: ARG002 - as the real one
         assert words[0] == "INFO"
