@@ -186,6 +186,7 @@ def test_the_form_of_any_plan_is_clear(ui, page):
     assert [one for one in page.run(_select("smoke", ["smoke"])) if one] == ["smoke", "nightly"]
     page.click("button", "int")
     assert wait_for(lambda: page.run("document.querySelectorAll('input[type=number]').length"), 30)
+    page.size(1280, 1500)  # all of it
     look(page, "form-filled")
 
 
