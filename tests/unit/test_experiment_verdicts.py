@@ -120,3 +120,21 @@ def test_health_is_judged_by_what_is_expected(text, changes, looks, verdict):
     on = bench(probes)
     parts = judge_health(on, RECORD, experiment(health={"db": text}), replace(MEASURED, health=(truth,)), 25.0)
     assert combine(part for part, _ in parts) is verdict
+
+
+@pytest.mark.parametrize(
+    ("expected", "verdict"),
+    [({}, Verdict.FAILED), ({"api": "healthy"}, Verdict.PASSED), ({"db": "healthy"}, Verdict.FAILED)],
+)
+def test_healthy_is_no_lie_where_the_plan_expects_it(expected, verdict):
+    """Who clients talk to lies when it says healthy while they fail, unless that is what the plan wants of it."""
+    from shakedown.records.observation import ProbeResult
+
+    probes = [ProbeResult(10 + n / 10, name, True, 0.01, "") for n in range(50) for name in ("api", "db")]
+    lie = HealthTruth(
+        "api", failing_and_unhealthy=0.2, healthy_while_failing=4.8, unhealthy_while_fine=0.0, fine_and_healthy=0.0
+    )
+    on = bench(probes)
+    parts = judge_health(on, RECORD, experiment(health=expected), replace(MEASURED, health=(lie,)), 25.0)
+    assert combine([Verdict.PASSED, *(part for part, _ in parts)]) is verdict
+    assert len(on.found) == (verdict is Verdict.FAILED)
