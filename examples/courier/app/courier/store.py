@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, AsyncIterator
 
 import asyncpg
@@ -76,7 +76,10 @@ class Store:
         try:
             pool = await self._ready()
             async with pool.acquire(timeout=self._timeout) as connection:
-                yield connection
+                try:
+                    yield connection
+                finally:
+                    _leave(connection)
         except (OSError, *WRONG, asyncio.TimeoutError) as error:
             raise StoreUnavailable(repr(error)) from error
 
@@ -254,6 +257,14 @@ class Store:
         """Of the pool."""
         size, idle = (self._pool.get_size(), self._pool.get_idle_size()) if self._pool else (0, 0)
         return {"pool_connections": size, "pool_idle": idle, "pool_in_use": size - idle, "pool_max": SETTINGS.pool_size}
+
+
+def _leave(connection: Any) -> None:
+    """A session that the server ended in the middle of a step is closed, and its place in the pool is not free: the driver
+    gives it back when it is told once more to close it. Otherwise one such place is lost each time, and at last all are."""
+    with suppress(asyncpg.InterfaceError):  # it is back already
+        if connection.is_closed():
+            connection.terminate()
 
 
 def _number(message: str) -> int:
