@@ -23,6 +23,9 @@ __all__ = ["CoveredRow", "Entry", "covered_rows"]
 # Of several entries of one row the worst counts; None (the run did not get there, or was not judged) is no pass either.
 _WORST = (Verdict.FAILED, Verdict.ERROR, Verdict.INCONCLUSIVE, None, Verdict.SKIPPED, Verdict.PASSED)
 _PARTS = ("suites", "scenarios", "parallel", "run")  # where stages name their parts
+_OF_TESTS = re.compile(
+    r"\d+ tests (?:failed in some repetition|get slower), \d+ allowed"
+)  # said of all suites of a stage together
 _BEYOND = (", beyond what is required", ", searching")  # levels of a load that fail nothing
 
 
@@ -178,9 +181,9 @@ def _of_part(
         if stage == info.name and not foreign.finding(item)
     ]
     spoilt += [
-        (info.verdict, "; ".join(reason.texts))
+        (info.verdict, "; ".join(texts))
         for reason in stage_reasons(report, info)
-        if not foreign.subject(reason.subject)
+        if not foreign.subject(reason.subject) and (texts := [text for text in reason.texts if not foreign.tests(text)])
     ]
     held = any(
         stage == info.name and item.verdict is Verdict.PASSED and label in _subjects(item)
@@ -206,6 +209,7 @@ class _Foreign:
 
     def __init__(self, report: Report, stage: str, others: set[str]) -> None:
         self._others = others
+        self._suites = {suite.suite for suite in report.suites if suite.stage == stage}
         tests: dict[str, set[str]] = {}
         for suite in report.suites:
             if suite.stage == stage:
@@ -215,6 +219,10 @@ class _Foreign:
 
     def subject(self, text: str) -> bool:
         return text in self._tests or re.split(r"[.{@]", text)[0] in self._others
+
+    def tests(self, text: str) -> bool:
+        """Whether it is about the tests of suites of which none is the part itself."""
+        return bool(_OF_TESTS.fullmatch(text)) and bool(self._suites) and self._suites <= self._others
 
     def threshold(self, scope: str, item: ThresholdResult) -> bool:
         if scope:

@@ -130,6 +130,18 @@ def test_a_suite_of_the_baseline(store, tests, expected):
     assert found["V1"].entries[0].where == "baseline: unit"
 
 
+@pytest.mark.parametrize("words", ["2 tests failed in some repetition, 0 allowed", "2 tests get slower, 0 allowed"])
+def test_what_is_said_of_tests_is_their_suites(store, words):
+    """Flaky tests fail the row of their suite, and no load's beside it."""
+    stress(store, Verdict.FAILED, words)
+    found = rows(store)
+    assert (found["V2"].verdict, found["N2"].verdict, found["A1"].verdict) == (
+        Verdict.FAILED,
+        Verdict.PASSED,
+        Verdict.PASSED,
+    )
+
+
 def test_an_optional_suite_that_was_skipped(store):
     """Skipped is said, with its reason, though the stage passed."""
     load(store, "r", "stress", 6, 4)
