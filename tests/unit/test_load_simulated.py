@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from shakedown.load import LoadHandle
+from shakedown.load.engine import Engine
 from shakedown.load.schedule import Arrivals, Ramp
 from shakedown.plan.executors import (
     Burst,
@@ -180,6 +181,24 @@ def test_a_queue_that_is_worked_off_too_late_is_no_rate_held(monkeypatch):
 
 
 # ---------------------------------------------------------------------------------- 4: the generator watches itself
+@pytest.mark.parametrize("stop_at", [None, 0.0])
+def test_users_begin_in_several_turns_of_the_loop(monkeypatch, stop_at):
+    """A thousand users at once are no single turn of the loop, which would make the generator late; all of them begin, or are told of."""
+    seen, begun = Seen(), []
+    turn = Engine.sleep_until
+
+    async def sleep_until(self, instant):
+        begun.append(self.recorder.counts.started)
+        await turn(self, instant)
+
+    monkeypatch.setattr(Engine, "sleep_until", sleep_until)
+    users = PerVuIterations(type="per-vu-iterations", vus=1000, iterations=1)
+    simulate(monkeypatch, spec(users), steady(0.5), seen=seen, stop_at=stop_at)
+    assert max(after - before for before, after in pairwise(begun)) <= 25
+    assert seen.counts.started + seen.engine.unreleased == 1000
+    assert seen.counts.started == 1000 or stop_at is not None
+
+
 def test_a_frozen_loop_is_the_generators_own_lateness(monkeypatch):
     """A loop that freezes for half a second, once in 10 s, shows in the engine's own lateness, also in a closed model."""
 
