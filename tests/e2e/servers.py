@@ -51,7 +51,7 @@ def serving(folder: Path, **more: str) -> Iterator[dict[str, str]]:
     environment = client_environment(folder, api, **more)
     log = folder / "server.log"
     with program("server", "start", "--host", "127.0.0.1", "--port", port, env=environment, log=log):
-        until = time.monotonic() + 150
+        until = time.monotonic() + 300
         while True:
             try:
                 httpx.get(f"{api}/health", timeout=5).raise_for_status()

@@ -201,7 +201,12 @@ def test_a_run_is_cancelled_by_the_button(ui, page, tmp_path, engine):
     page.click("button", "Cancel")
     page.wait("Cancel Flow Run")
     look(page, "cancel")
-    page.click("[role=dialog] button, .p-modal button", "Cancel Run")
+
+    def confirmed() -> bool:
+        page.click("button", "Confirm")  # which still moves into its place when the dialog comes up
+        return wait_for(lambda: "Cancel Flow Run" not in page.text, 5)
+
+    assert wait_for(confirmed, 60)
     state = ui.prefect.wait(runs[0], within=PATIENCE)["state"]
     assert (state["type"], state["name"]) == ("CANCELLED", "Cancelled")
     page.wait("Cancelled", within=PATIENCE)
