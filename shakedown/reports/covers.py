@@ -193,7 +193,10 @@ def _of_part(
         verdict = combine(part for part, _ in spoilt) if spoilt else info.verdict
         texts = list(dict.fromkeys(text for part, text in spoilt if part is verdict and text))
         said = [text for text in texts if not any(other.startswith((f"{text} (", f"{text}:")) for other in texts)]
-        return verdict, tidy("; ".join(said)) or tidy(info.reason)
+        why = {item.text: item.reason for stage, _, item in report.thresholds if stage == info.name and item.reason}
+        return verdict, tidy("; ".join(f"{text}: {why[text]}" if text in why else text for text in said)) or tidy(
+            info.reason
+        )
     return Verdict.PASSED, ""
 
 

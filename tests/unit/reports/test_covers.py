@@ -109,6 +109,18 @@ def test_a_reason_is_told_once(store):
     assert "900 ms" in reason
 
 
+def test_a_threshold_that_was_not_judged_says_why(store):
+    """Also where the stage's own reason speaks of something else, because that failed."""
+    late = threshold("send.p95 < 500ms", Verdict.INCONCLUSIVE, 0.9, 0.5, "s", 800, "the load generator itself was late")
+    slow = threshold("many.error_rate < 1%", Verdict.FAILED, 0.5, 0.01, "%", 100)
+    stress(store, Verdict.FAILED, "many.error_rate < 1%: 50 %", (late, UNIT, slow))
+    entry = rows(store)["N2"].entries[0]
+    assert (entry.verdict, entry.reason) == (
+        Verdict.INCONCLUSIVE,
+        "send.p95 < 500ms: the load generator itself was late",
+    )
+
+
 def test_a_failed_test_is_its_suites(store):
     """A test's failure is no load's."""
     broken = threshold("unit.success_rate >= 100%", Verdict.FAILED, 0.5, 1.0, "%", 2)
