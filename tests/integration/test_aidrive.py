@@ -93,8 +93,8 @@ class Aidrive:
 
 # ------------------------------------------------------------------------------------------------------------- probes
 def refused_of_many(aidrive: Aidrive) -> int:
-    """A03: of 400 overviews at once, those that are told to come again; none gets another answer."""
-    answers = aidrive.at_once(DASHBOARD, 400)
+    """A03: of 600 overviews at once, those that are told to come again; none gets another answer."""
+    answers = aidrive.at_once(DASHBOARD, 600)
     assert set(answers) <= {200, 503}
     return answers.count(503)
 
@@ -193,9 +193,9 @@ def forecast_without_model(aidrive: Aidrive) -> int:
 
 
 def done_for_nobody(aidrive: Aidrive) -> float:
-    """A17: of 400 overviews at once, how much more often the forecast is asked than overviews are given."""
+    """A17: of 600 overviews at once, how much more often the forecast is asked than overviews are given."""
     before = aidrive.counted('calls_total{to="forecast"}')
-    given = aidrive.at_once(DASHBOARD, 400).count(200)
+    given = aidrive.at_once(DASHBOARD, 600).count(200)
     time.sleep(3)
     return aidrive.counted('calls_total{to="forecast"}') - before - given
 
