@@ -35,7 +35,11 @@ def web():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            body = json.dumps({"queue": {"depth": 7, "name": "x", "told": "2.5", "full": True}}) if self.path == "/json" else "depth = 41.5 items"
+            body = (
+                json.dumps({"queue": {"depth": 7, "name": "x", "told": "2.5", "full": True}})
+                if self.path == "/json"
+                else "depth = 41.5 items"
+            )
             self.send_response(200 if self.path in ("/json", "/text") else 500)
             self.end_headers()
             self.wfile.write(body.encode())
