@@ -25,7 +25,7 @@ def talk(user: User) -> None:
     try:
         for turn in range(TURNS):
             key, words = f"{name}-{turn}", f"turn {turn} of {name}"
-            with user.measure("say", key=key, value=words):
+            with user.measure("say", key=key):
                 status, _ = _ask(connection, "POST", "/messages", {"id": key, "user": name, "text": words})
                 assert status == 202, f"answered with {status}"
             said.append(words)
