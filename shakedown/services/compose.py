@@ -13,7 +13,7 @@ name, its ports and its life: nothing of it has our label, so nothing of it is e
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,12 @@ __all__ = ["ComposeProject", "ComposeRunner", "check_project"]
 
 SERVICE, ONE_OFF = "com.docker.compose.service", "com.docker.compose.oneoff"
 FINISHES_WITHIN = 300.0
+LISTENS_WITHIN = 60.0
 RELAY = Path(__file__).parent.parent / "faults" / "agent"  # the agent's program, which can also just listen and hand on
 # It ends with its input, so it is given one that does not end.
 _RELAY = ["sh", "-c", 'tail -f /dev/null | python3 -u /agent/agent.py "$@"', "relay"]
 _LOOK = 0.1
+_LISTENS = "0A"  # a socket's state in /proc/net/tcp
 
 
 class ComposeRunner(ContainerRunner):
@@ -235,7 +237,7 @@ class ComposeProject:
 
         Raises:
             EngineError: the tool or the engine refuses.
-            ServiceError: what is to be attached to does not run.
+            ServiceError: what is to be attached to does not run, or cannot be reached.
             Interrupted: `stop` was set meanwhile.
         """
         self._runners, self.stop = dict(runners), stop
@@ -434,8 +436,26 @@ class ComposeProject:
         self._ways.append(way)
         way.prepare()
         way.start(networks[0])
+        self._await_listening(way, hidden.values())
         for port_name, address in way.handle.addresses.items():
             runner.handle.addresses[port_name] = Address(address.host, address.port, _scheme(port_name))
+
+    def _await_listening(self, way: ContainerRunner, ports: Iterable[int]) -> None:
+        """Before it listens, the engine's own proxy takes connections at its ports and drops them."""
+        wanted = {f":{port:04X}" for port in ports}
+        until = time.monotonic() + LISTENS_WITHIN
+        while True:
+            rows = (line.split() for line in way.run_inside(["cat", "/proc/net/tcp"])[1].splitlines())
+            if wanted <= {row[1][-5:] for row in rows if len(row) > 3 and row[3] == _LISTENS}:
+                return
+            if self.stop.is_set():
+                raise Interrupted("interrupted while services were started")
+            if time.monotonic() > until:
+                raise ServiceError(
+                    f"{way.handle.name}, a relay of ours, does not listen after {LISTENS_WITHIN:.0f} s",
+                    details=way.tail(20),
+                )
+            time.sleep(_LOOK)
 
     # ------------------------------------------------------------------------------------------------------ at the end
     def end(self) -> list[str]:

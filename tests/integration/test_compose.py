@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import httpx
 import pytest
@@ -46,6 +47,7 @@ def test_what_is_attached_to_is_used_and_left(users_project, make_system, engine
     system = make_system(
         {"api": {"health": HEALTH}, "compose": {"file": "docker-compose.yml", "attach": users_project}}
     )
+    assert until_it_answers(users_project, "db", engine)
     for target in ("api.http", "db.http"):
         assert httpx.get(system.address(target).url, timeout=5).status_code == 200
     identity = str(system.handle("db").container)
@@ -57,6 +59,17 @@ def test_what_is_attached_to_is_used_and_left(users_project, make_system, engine
         assert "is not ours" in carry_out(undo, engine)
     assert system.stop() == []
     assert engine.containers.get(identity).status == "running"
+
+
+def until_it_answers(project: str, service: str, engine) -> bool:
+    """The user's own service may have been started a moment ago; asked within its own container."""
+    labels = [f"com.docker.compose.project={project}", f"com.docker.compose.service={service}"]
+    (container,) = engine.containers.list(filters={"label": labels})
+    program = "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/', timeout=5)"
+    until = time.monotonic() + 60
+    while container.exec_run(["python3", "-c", program]).exit_code and time.monotonic() < until:
+        time.sleep(0.2)
+    return time.monotonic() < until
 
 
 def test_errors_say_what_to_do(compose_tool, compose_file, make_system):

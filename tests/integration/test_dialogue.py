@@ -25,6 +25,7 @@ FOUND = {
 VUS = {"say": 50, "task": 50, "cached": 25, "fill": 1, "session": 4, "chat": 8, "look_up": 20, "work": 23, "a_fifth_wrong": 5,
        "a_third_wrong": 5, "write_anything": 4}  # fmt: skip
 ITERATIONS = {"fill": 1, "session": 2, "chat": 5, "look_up": 2, "say": 2, "task": 2, "work": 6, "write_anything": 25}
+ATTEMPTS = 6
 PROGRAM = """
 import asyncio, inspect, json, random, sys, threading
 sys.path.insert(0, "examples/dialogue/load")
@@ -76,6 +77,9 @@ def test_the_sound_store(tmp_path):
 def test_a_mistake(mistake, tmp_path):
     """Each of the functions that look for it finds it, and says what is wrong."""
     names, words = FOUND[mistake]
-    said = errors(mistake, names, tmp_path)
+    for attempt in range(ATTEMPTS):  # some are a matter of chance: of which thread comes first
+        said = errors(mistake, names, tmp_path / str(attempt))
+        if {one.partition(":")[0] for one in said} == set(names):
+            break
     assert {one.partition(":")[0] for one in said} == set(names)
     assert any(words in one for one in said), said[:3]
