@@ -15,7 +15,7 @@ seeds: setup ## every row of the scenario catalogue by the examples' plans, a li
 
 test: setup lint ## lint and all tests
 	@$(BIN)/pytest -q -n 2 tests/unit
-	@$(BIN)/pytest -q -n 3 --dist loadfile --durations=40 --durations-min=15 tests/e2e tests/safety tests/packaging tests/integration
+	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=15 tests/e2e tests/safety tests/packaging tests/integration
 
 test-faults: setup ## every single fault on real containers (a quarter of an hour)
 	@$(BIN)/pytest -q -n 4 --dist loadfile -m twins tests/integration/faults
