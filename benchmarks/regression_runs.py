@@ -126,10 +126,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="regression-") as folder:
         root = (options.keep or Path(folder)).resolve()
-        where = machine(psutil.cpu_percent(interval=2) / 100)
+        busy = psutil.cpu_percent(interval=2) / 100
         if not (root / "shakedown.db").exists():
             run_both(root, options.runs, options.slower)
-        text = "\n".join([where, "", *table(Results.open(root), options.slower, options.seed)])
+        text = "\n".join([machine(busy), "", *table(Results.open(root), options.slower, options.seed)])
     sys.stdout.write(text + "\n")
     publish(BEGIN, END, text)
 
