@@ -149,7 +149,7 @@ class AgentLink:
             self._raw.settimeout(max(until - time.monotonic(), 0.01))
             data = self._raw.recv(65536)
             if not data:
-                raise OSError("the agent ended")
+                raise OSError(f"the agent ended{self._ending()}")
             self._buffer += data
             while len(self._buffer) >= _FRAME.size:
                 stream, length = _FRAME.unpack_from(self._buffer)
@@ -163,6 +163,19 @@ class AgentLink:
                 else:
                     raise OSError(f"the agent broke: {text.strip()[-300:]}")
         return self._lines.pop(0)
+
+    def _ending(self) -> str:
+        """How its container ended, as far as the engine can tell."""
+        from docker.errors import APIError  # noqa: PLC0415 - see guard.engine
+
+        try:
+            state = self._client.containers.get(self._name).attrs["State"]
+        except (APIError, OSError):  # it is removed, or the engine is not there
+            return ""
+        if state["Running"]:
+            return ": the engine closed the way to it"
+        memory = " for lack of memory" if state.get("OOMKilled") else ""
+        return f" with exit code {state['ExitCode']}{memory}"
 
     def _replacement(self) -> "AgentLink":
         system, container = self._beside

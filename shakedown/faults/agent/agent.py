@@ -177,6 +177,8 @@ async def main(arguments):
     await asyncio.wait([serving, asyncio.create_task(ending.wait())], return_when=asyncio.FIRST_COMPLETED)
     watching.cancel()
     agent.revert_all()
+    if serving.done():
+        serving.result()  # what ended it before its time is told on standard error
 
 
 if __name__ == "__main__":
