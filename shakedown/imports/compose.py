@@ -8,12 +8,11 @@ from pathlib import Path
 from shakedown.errors import UsageError
 from shakedown.imports.text import comment, slug
 from shakedown.plan.compose import FILE_NAMES, find_file
-from shakedown.plan.compose_file import COMPLETED, FileService, port_names, read_compose
+from shakedown.plan.compose_file import COMPLETED, OWN_NETWORK, FileService, port_names, read_compose
 
 __all__ = ["import_compose"]
 
 _UNNAMED = "project"
-_OWN_NETWORK = ("", "bridge", "default")
 
 
 def import_compose(path: Path, plan: Path, environ: Mapping[str, str]) -> str:
@@ -35,7 +34,7 @@ def import_compose(path: Path, plan: Path, environ: Mapping[str, str]) -> str:
     if read.problems:
         raise UsageError("; ".join(str(problem) for problem in read.problems[:3]))
     services = read.active(())
-    left = [name for name, one in services.items() if one.network_mode not in _OWN_NETWORK]
+    left = [name for name, one in services.items() if one.network_mode not in OWN_NETWORK]
     services = {name: one for name, one in services.items() if name not in left}
     ports = {name: port_names(one.ports, {}) for name, one in services.items()}
     entry = _entry(services, ports, file)

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from shakedown.errors import PlanProblem
 from shakedown.plan.base import PlanModel
-from shakedown.plan.compose_file import COMPLETED, ComposeFile, FileService, port_names, read_compose
+from shakedown.plan.compose_file import COMPLETED, OWN_NETWORK, ComposeFile, FileService, port_names, read_compose
 from shakedown.plan.document import Document, Path
 from shakedown.plan.profiles import nearest
 from shakedown.plan.values import Name
@@ -32,7 +32,6 @@ _OUTSIDE = ("process", "url")  # they cannot have a name in the project's networ
 _FIXED = ("command", "entrypoint", "user", "files", "volumes", "tmpfs", "limits", "restart")
 _NOT_LENT = ("environment", "aliases", "stop_grace")  # nothing of what is attached to is changed
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_OWN_NETWORK = ("", "bridge", "default")
 
 
 def _as_files(value: object) -> object:
@@ -224,7 +223,7 @@ class _Unfolding:
             self.problems.append(
                 one.place.problem(where, words, "rename it, or leave it out: `only` lists what is started")
             )
-        if one.network_mode not in _OWN_NETWORK:
+        if one.network_mode not in OWN_NETWORK:
             words = (
                 f"`{one.name}` has network_mode {one.network_mode}: a fault in its network would act on somebody else's"
             )

@@ -12,9 +12,14 @@ from pathlib import Path as FilePath
 from shakedown.errors import PlanProblem
 from shakedown.plan.document import Document, parse_document
 
-__all__ = ["COMPLETED", "ComposeFile", "FileService", "port_names", "read_compose"]
+__all__ = ["COMPLETED", "OWN_NETWORK", "ComposeFile", "FileService", "port_names", "read_compose"]
 
 COMPLETED = "service_completed_successfully"
+OWN_NETWORK = (
+    "",
+    "bridge",
+    "default",
+)  # the values of `network_mode` that leave a container a network namespace of its own
 MANY_PORTS = 20  # of a range
 HEALTH_WITHIN = 30.0
 # Well-known ports bear the name of what is spoken on them; the first of all others is `http`.

@@ -14,13 +14,13 @@ import yaml
 
 from shakedown.errors import EngineError
 from shakedown.guard.labels import IMAGE
+from shakedown.plan.compose_file import OWN_NETWORK
 
 __all__ = ["Asked", "MadeOver", "make_over"]
 
 DEFAULT = "default"
 _ADDRESSES = ("ipv4_address", "ipv6_address")
 _DROPPED = ("depends_on", "profiles", "scale", "container_name", "network_mode")
-_OWN_NETWORK = ("", "bridge", "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def _service(
     built: Mapping[str, str], origin: Path, left: Iterable[str],
 ) -> dict[str, Any]:  # fmt: skip
     mode = str(body.get("network_mode") or "")
-    if mode not in _OWN_NETWORK:
+    if mode not in OWN_NETWORK:
         raise EngineError(
             f"{name} has network_mode {mode}: a fault in its network would act on somebody else's",
             hint="give it a network of the project, or leave it out: `only` lists the services that are started",

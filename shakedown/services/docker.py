@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-__all__ = ["ContainerRunner", "RunNetwork"]
+__all__ = ["ContainerRunner", "RunNetwork", "texts_of"]
 
 PORT_ATTEMPTS = 5
 
@@ -122,7 +122,7 @@ class ContainerRunner:
             command=service.command,
             entrypoint=service.entrypoint,
             name=name,
-            environment=_texts(service.environment),
+            environment=texts_of(service.environment),
             ports=published,
             volumes=mounts,
             labels=self._labels.of(self.handle.name),
@@ -159,7 +159,7 @@ class ContainerRunner:
                 command=command if command is not None else service.command,
                 entrypoint=entrypoint if entrypoint is not None else service.entrypoint,
                 name=name,
-                environment=_texts(environment),
+                environment=texts_of(environment),
                 ports=self._published,
                 volumes=self._mounts,
                 labels={**self._labels.of(self.handle.name), **labels},
@@ -302,7 +302,8 @@ class ContainerRunner:
         self._intents.clear()
 
 
-def _texts(environment: Mapping[str, object]) -> dict[str, str]:
+def texts_of(environment: Mapping[str, object]) -> dict[str, str]:
+    """Variables as a process gets them: secrets in the clear, truth values as `true` and `false`."""
     return {key: _plain(value) for key, value in environment.items()}
 
 

@@ -21,7 +21,8 @@ from shakedown.plan.faults.service import ServiceReplace
 from shakedown.plan.model import Plan
 from shakedown.plan.services import ComposeService, DockerService, ExternalService, Health, ProcessService
 from shakedown.records.observation import Event, ProbeResult
-from shakedown.services.compose import ComposeProject, ComposeRunner
+from shakedown.services.compose import ComposeProject
+from shakedown.services.compose_container import ComposeRunner
 from shakedown.services.docker import ContainerRunner, RunNetwork
 from shakedown.services.foreground import ForegroundProxy
 from shakedown.services.handle import Address, Handle
