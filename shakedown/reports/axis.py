@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shakedown.reports.model import Report
+from shakedown.reports.series import SILENT_SAMPLER
 from shakedown.results.queries import ExperimentInfo
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["GAP", "WIDTH", "broken", "figure_of", "legend", "mark", "plain"]
+__all__ = ["WIDTH", "broken", "figure_of", "legend", "mark", "plain"]
 
 WIDTH = 11.0
-GAP = 2.5  # a silence of a sampler longer than this breaks its line, seconds
 LONGEST_NAME = 40
 CLOSE = 0.075  # names of stages that are nearer than this share of the axis stand one above the other
 LINE = 150  # characters of the line of faults
@@ -103,7 +103,7 @@ def _window(report: Report, axes: "Sequence[Axes]", number: int, info: Experimen
             axis.axvline(reverted + back, color="#2e7d32", linewidth=1.0, gid=f"recovered-{number}")
 
 
-def broken(points: Sequence[tuple[float, float]], gap: float = GAP) -> tuple[list[float], list[float]]:
+def broken(points: Sequence[tuple[float, float]], gap: float = SILENT_SAMPLER) -> tuple[list[float], list[float]]:
     """A line with gaps where there was nothing."""
     xs: list[float] = []
     ys: list[float] = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shakedown.reports.axis import WIDTH, broken, figure_of, legend, mark, plain
 from shakedown.reports.model import Report
 from shakedown.reports.resource_charts import own_series_chart, resource_chart
-from shakedown.reports.series import Lines, health_spans, load_series, memory_series
+from shakedown.reports.series import SILENT_LOAD, Lines, health_spans, load_series, memory_series
 from shakedown.reports.whole import write_whole
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ __all__ = ["draw_charts"]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999933")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
-SILENT = 1.6  # seconds: a whole second without a good answer breaks a load's line
 
 
 def draw_charts(report: Report, folder: Path) -> dict[str, str]:
@@ -89,14 +88,19 @@ def _draw_load(latency: "Axes", rate: "Axes", name: str, colour: str, lines: Lin
     styles = {"p50": (DASHES[0], 1.3, 1.0), "p95": (DASHES[1], 1.3, 1.0), "slowest": (DASHES[2], 1.0, 0.75)}
     for label, (dash, width, alpha) in styles.items():
         if lines[label]:
-            latency.plot(*broken(lines[label], SILENT), color=colour, linestyle=dash, linewidth=width, alpha=alpha, marker=".",
+            latency.plot(*broken(lines[label], SILENT_LOAD), color=colour, linestyle=dash, linewidth=width, alpha=alpha, marker=".",
                          markersize=2, label=f"{name} {label}")  # fmt: skip
     if lines["good"]:
         rate.plot(
-            *broken(lines["good"], SILENT), color=colour, linewidth=1.3, marker=".", markersize=2, label=f"{name} good"
+            *broken(lines["good"], SILENT_LOAD),
+            color=colour,
+            linewidth=1.3,
+            marker=".",
+            markersize=2,
+            label=f"{name} good",
         )
     if lines["failed"]:
-        rate.plot(*broken(lines["failed"], SILENT), color=colour, linestyle=DASHES[2], linewidth=1.6, marker="x",
+        rate.plot(*broken(lines["failed"], SILENT_LOAD), color=colour, linestyle=DASHES[2], linewidth=1.6, marker="x",
                   markersize=3.5, label=f"{name} failed")  # fmt: skip
 
 

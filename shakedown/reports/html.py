@@ -20,14 +20,13 @@ from markupsafe import Markup
 from shakedown.reports.model import Report
 from shakedown.reports.page import render_page
 from shakedown.reports.resource_charts import SPARSE, Panel, PanelLine, own_panels, resource_panels
-from shakedown.reports.series import Lines, Spans, health_spans, load_series, memory_series
+from shakedown.reports.series import SILENT_LOAD, SILENT_SAMPLER, Lines, Spans, health_spans, load_series, memory_series
 
 __all__ = ["as_image", "render_html"]
 
 _FOLD = re.compile(r"<details>\n<summary>[^<>\n]*</summary>|</details>")
 SHORT = 20  # characters of a cell that stays on one line
 POINTS = 2000  # of one line: a screen shows no more
-GAP = {"load": 1.6, "memory": 2.5}  # seconds without a point that break a line
 
 
 def render_html(report: Report, markdown: str, charts: Mapping[str, str], folder: Path) -> str:
@@ -143,11 +142,11 @@ def _data(report: Report) -> dict[str, Any]:
             for number, info in enumerate(report.experiments, 1)
             if info.record.applied_at is not None
         ],
-        "latency": _lines(_of_loads(loads, ("p50", "p95", "slowest")), GAP["load"]),
-        "rate": _lines(_of_loads(loads, ("good", "", "failed")), GAP["load"]),
+        "latency": _lines(_of_loads(loads, ("p50", "p95", "slowest")), SILENT_LOAD),
+        "rate": _lines(_of_loads(loads, ("good", "", "failed")), SILENT_LOAD),
         "memory": _lines(
             [PanelLine(name, place, 0, points) for place, (name, points) in enumerate(memory_series(report).items())],
-            GAP["memory"],
+            SILENT_SAMPLER,
         ),
         "health": _strips(health_spans(report)),
         "resources": _panels(resource_panels(report)),

@@ -17,7 +17,9 @@ LEAST_PART = 0.4  # of a second that a load covers, for a rate to be drawn from 
 FLOOR = 0.05  # ms: a logarithmic axis has no zero
 MEGA = 1e6
 
-SILENT = 2.5  # seconds without a look of which nothing is said
+# Seconds without a point after which nothing is said: lines break, spans end.
+SILENT_LOAD = 1.6  # a whole second without a good answer
+SILENT_SAMPLER = 2.5
 
 Lines = dict[str, list[tuple[float, float]]]
 Spans = dict[bool, list[tuple[float, float]]]
@@ -57,7 +59,7 @@ def _times(looks: list[tuple[float, bool]], wanted: bool) -> list[tuple[float, f
     found: list[tuple[float, float]] = []
     for index, (at, said) in enumerate(looks):
         end = looks[index + 1][0] if index + 1 < len(looks) else at + 0.1
-        if said is not wanted or end - at > SILENT:
+        if said is not wanted or end - at > SILENT_SAMPLER:
             continue
         if found and abs(found[-1][1] - at) < 1e-6:
             found[-1] = (found[-1][0], end)

@@ -33,6 +33,11 @@ class WatchedLine:
     last: float
     samples: int
 
+    @property
+    def zero(self) -> bool:
+        """Whether it was never anything else."""
+        return not self.least and not self.greatest
+
 
 @dataclass(frozen=True, slots=True)
 class ObserverCost:
@@ -71,7 +76,7 @@ def always_zero(lines: Sequence[WatchedLine]) -> dict[str, list[str]]:
     """Series that were never anything but zero, with the sources of which that is true: a sentence of the report, no rows."""
     found: dict[str, list[str]] = {}
     for line in lines:
-        if not line.least and not line.greatest:
+        if line.zero:
             found.setdefault(line.series, []).append(line.source)
     return found
 
