@@ -11,12 +11,8 @@ alarm*; one that is inconclusive is no alarm, and not clean either.
 
 import argparse
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,9 +20,12 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parent.parent
-COURIER = ROOT / "examples" / "courier"
-SHAKEDOWN = Path(sys.executable).with_name("shakedown")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.catalogue import EXAMPLES
+from benchmarks.plan_runs import call, newest_summary, say
+
+COURIER = EXAMPLES / "courier"
 SOUND = "sound"
 LIMIT = 1800.0  # seconds for one run; a run that takes longer is ended and counts as missed
 
@@ -120,12 +119,12 @@ def right_name(defect: str, said: Said) -> str | None:
 
 
 def command_of(job: Job, folder: Path, *, short: bool = False) -> list[str]:
-    """The command line of a run.
+    """The arguments of `shakedown` for a run.
 
     Args:
         short: only the experiments that the defect needs, and the stress only where it needs that.
     """
-    command = [str(SHAKEDOWN), "run", "--root", str(folder)]
+    command = ["run", "--root", str(folder)]
     if job.part == "leaks":
         return [*command, str(COURIER / "plan.yaml"), "--profile", "leaks", "--set", "sample_every=5"]
     plan = COURIER / "detection.yaml"
@@ -147,46 +146,24 @@ def run(job: Job, keep: Path, *, short: bool = False) -> Said:
 
 
 def _run(job: Job, folder: Path, *, short: bool) -> Said:
-    if not _summary_of(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        environment = {
-            **os.environ,
-            "COURIER_DEFECTS": "" if job.defect == SOUND else job.defect,
-            "PYTHONPATH": str(ROOT),
-        }
-        with (folder / "log").open("w") as log:
-            process = subprocess.Popen(  # noqa: S603 - ours
-                command_of(job, folder, short=short),
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                process.wait(LIMIT)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGINT)
-                process.wait(120)
+    if newest_summary(folder) is None:
+        environment = {"COURIER_DEFECTS": "" if job.defect == SOUND else job.defect}
+        call(command_of(job, folder, short=short), folder, environment=environment, limit=LIMIT)
     said = read(folder)
     name = (
         (right_name(job.defect, said) or "-") if job.defect != SOUND else "; ".join(title for title, _ in said.findings)
     )
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {job.name}: {said.verdict} ({said.seconds:.0f} s) {name}\n")
+    say(f"{job.name}: {said.verdict} ({said.seconds:.0f} s) {name}")
     for doubt in said.doubts:
-        sys.stderr.write(f"         doubt: {doubt}\n")
+        say(f"    doubt: {doubt}")
     return said
-
-
-def _summary_of(folder: Path) -> Path | None:
-    return next(iter(sorted(folder.glob("runs/*/report/summary.json"))), None)
 
 
 def read(folder: Path) -> Said:
     """What the run in a folder said."""
-    path = _summary_of(folder)
-    if path is None:
+    summary = newest_summary(folder)
+    if summary is None:
         return Said("no report")
-    summary = json.loads(path.read_text(encoding="utf-8"))
     failures = [item for item in summary["findings"] if item["severity"] == "failure"]
     return Said(
         verdict=summary["verdict"] or summary["status"],

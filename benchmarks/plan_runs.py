@@ -1,9 +1,10 @@
-"""Whole runs of the examples' plans, and what each said of the rows that it covers. Shared by `seeds.py`, `rows.py` and the tests."""  # noqa: INP001
+"""Whole runs of the examples' plans, and what each said of the rows that it covers. Shared by the benchmarks and the tests."""  # noqa: INP001
 
 import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,10 +88,9 @@ def call(command: Sequence[str], folder: Path, *, environment: Mapping[str, str]
 
 def read(folder: Path) -> Ran:
     """What the newest run in a folder said."""
-    path = next(iter(sorted(folder.glob("runs/*/report/summary.json"), reverse=True)), None)
-    if path is None:
+    summary = newest_summary(folder)
+    if summary is None:
         return Ran("error", {}, problem=_last_words(folder))
-    summary = json.loads(path.read_text(encoding="utf-8"))
     rows = {one["row"]: told_of(summary, one["entries"]) for one in summary["covers"]}
     beside = {
         one["row"]: told_of(summary, others)
@@ -101,6 +101,17 @@ def read(folder: Path) -> Ran:
     verdict = summary["verdict"] or "error"
     problem = summary["reason"] or summary["status"] if verdict == "error" else ""
     return Ran(verdict, rows, summary["seconds"] or 0.0, summary["started"][:10], problem, beside)
+
+
+def newest_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary of the newest run in a folder; None when no run there came to a report."""
+    path = max(folder.glob("runs/*/report/summary.json"), default=None)
+    return None if path is None else dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
 def _last_words(folder: Path) -> str:

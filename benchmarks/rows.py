@@ -14,7 +14,6 @@ import argparse
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from benchmarks.catalogue import (
     profile_of,
     read_table,
 )
-from benchmarks.plan_runs import Ran, Told, compare_builds, run_plan
+from benchmarks.plan_runs import Ran, Told, compare_builds, run_plan, say
 
 LIMIT = 2700.0  # seconds for one run; one that takes longer is ended: an error
 
@@ -159,11 +158,6 @@ def main() -> None:
     if misses := missed(done, ran):
         sys.stdout.write(f"not found: {', '.join(misses)}\n")
     sys.exit(1 if misses or done != jobs else 0)
-
-
-def say(text: str) -> None:
-    """Tell how far it is."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
 NOTHING = "the table names none"

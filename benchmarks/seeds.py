@@ -33,7 +33,7 @@ from benchmarks.catalogue import (
     rows_of_catalogue,
     with_results,
 )
-from benchmarks.plan_runs import Ran, Told, compare_builds, run_plan, worst
+from benchmarks.plan_runs import Ran, Told, compare_builds, run_plan, say, worst
 
 LIMIT = {
     False: 1800.0,
@@ -154,11 +154,6 @@ def _run_all(rows: Sequence[str], covered: Mapping[str, Sequence[str]], keep: Pa
                 found[row] = worst([told, run.beside[row]]) if row in run.beside else told
         ran[plan] = replace(run, rows=found)
     return ran
-
-
-def say(text: str) -> None:
-    """Tell how far it is."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
 if __name__ == "__main__":
