@@ -145,6 +145,11 @@ class Results:
             query = select(table).where(*where)
             return session.execute(query if order is None else query.order_by(order)).scalars().all()
 
+    def _columns(self, *columns: Any, where: Sequence[Any], order: Any) -> Sequence[Any]:
+        """Some columns of many rows: an object for each row of a long series would cost twenty times as much."""
+        with Session(self._engine) as session:
+            return session.execute(select(*columns).where(*where).order_by(order)).all()
+
     # ----------------------------------------------------------------------------------------------------------- runs
     def runs(self, limit: int = 20, plan: str | None = None) -> list[RunInfo]:
         """The newest runs first; of one plan, or of all."""
@@ -337,13 +342,15 @@ class Results:
             where.append(t.SampleRow.at >= start)
         if end < float("inf"):
             where.append(t.SampleRow.at < end)
-        rows = self._all(t.SampleRow, *where, order=t.SampleRow.at)
-        return [Sample(row.at, row.source, row.series, row.value) for row in rows]
+        row = t.SampleRow
+        found = self._columns(row.at, row.source, row.series, row.value, where=where, order=row.at)
+        return [Sample(*one) for one in found]
 
     def probes(self, run: str) -> list[ProbeResult]:
         """Every look at a service's health, in time."""
-        rows = self._all(t.ProbeRow, t.ProbeRow.run_id == run, order=t.ProbeRow.at)
-        return [ProbeResult(row.at, row.service, row.healthy, row.latency, row.detail) for row in rows]
+        row, where = t.ProbeRow, [t.ProbeRow.run_id == run]
+        found = self._columns(row.at, row.service, row.healthy, row.latency, row.detail, where=where, order=row.at)
+        return [ProbeResult(*one) for one in found]
 
     def events(self, run: str) -> list[Event]:
         """Everything that happened, in time."""

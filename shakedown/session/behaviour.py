@@ -14,7 +14,7 @@ from shakedown.plan.requests import Request
 from shakedown.plan.services import DockerService, Service
 from shakedown.records.experiment import ExperimentRecord
 from shakedown.records.load import LoadResult
-from shakedown.records.observation import Sample
+from shakedown.records.observation import ProbeResult, Sample
 from shakedown.records.recovery import RecoveryMeasurement
 from shakedown.session.live import Session
 from shakedown.units import format_share
@@ -28,24 +28,26 @@ CROWDED = 0.4  # of the machine taken by others: time-outs of health checks accu
 
 
 def judge(
-    session: Session, record: ExperimentRecord, recovery: RecoveryMeasurement, load: LoadResult, bench: "FaultBench"
-) -> Behaviour:
+    session: Session, record: ExperimentRecord, recovery: RecoveryMeasurement, load: LoadResult, bench: "FaultBench",
+    probes: Sequence[ProbeResult],
+) -> Behaviour:  # fmt: skip
     """Judge one experiment's behaviour on everything that was measured.
 
     Args:
         load: the background load of the whole stage, ended.
         bench: of the stage; its steady state, and all records so far.
+        probes: every look of the run.
     """
     plan = session.loaded.plan
     experiment = next((one for one in plan.experiments if one.name == record.name), None)
     if experiment is None or record.applied_at is None or record.reverted_at is None:
         return Behaviour()
-    return judge_scene(_scene(session, experiment, record, recovery, load, bench))
+    return judge_scene(_scene(session, experiment, record, recovery, load, bench, probes))
 
 
 def _scene(
     session: Session, experiment: Experiment, record: ExperimentRecord, recovery: RecoveryMeasurement, load: LoadResult,
-    bench: "FaultBench",
+    bench: "FaultBench", probes: Sequence[ProbeResult],
 ) -> Scene:  # fmt: skip
     plan, stage = session.loaded.plan, bench.stage
     scenario = plan.scenarios[stage.load.use]
@@ -68,7 +70,7 @@ def _scene(
         recover_within=experiment.recover_within,
         recovered=recovery.recovered_after is not None,
         marked=frozenset(one.name for one in asked if one.degraded is not None),
-        probes=session.results.probes(session.run_id),
+        probes=probes,
         samples=samples,
         sources=call_sources(plan),
         depends_on={name: service.depends_on for name, service in plan.services.items()},

@@ -16,6 +16,7 @@ from shakedown.plan.model import FaultsStage
 from shakedown.records.experiment import ExperimentRecord
 from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadResult
+from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import RecoveryMeasurement
 from shakedown.session import behaviour, causes
 from shakedown.session.judging import judge_thresholds, show_value
@@ -33,7 +34,8 @@ __all__ = ["judge_experiments"]
 
 def judge_experiments(bench: "FaultBench") -> list[tuple[Verdict, str]]:
     """Judge and store every experiment of a bench whose load has ended; verdicts with their reasons."""
-    return _Judge(bench, bench.session, bench.stage, bench.load, bench.steady, bench.warm).judge(bench.records)
+    probes = bench.session.results.probes(bench.session.run_id)
+    return _Judge(bench, bench.session, bench.stage, bench.load, bench.steady, bench.warm, probes).judge(bench.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,14 @@ class _Judge:
     load: LoadResult | None
     steady: Steady | None
     warm: tuple[float, float]  # from when to when the steady state was learned
+    probes: Sequence[ProbeResult]  # of the whole run: read once for all experiments
 
     def judge(self, records: Sequence[ExperimentRecord]) -> list[tuple[Verdict, str]]:
         found: list[tuple[Verdict, str]] = []
         for position, (record, experiment) in enumerate(
             zip(records, self.session.loaded.plan.experiments, strict=False)
         ):
-            recovery = measure_recovery(self.bench, record, experiment)
+            recovery = measure_recovery(self.bench, record, experiment, self.probes)
             verdict, reason, recovery = self._judge_one(record, experiment, recovery)
             self.session.store.put_experiment(self.session.run_id, position, record, recovery, verdict, reason)
             found.append((verdict, f"{record.name}: {reason}" if reason else record.name))
@@ -63,10 +66,10 @@ class _Judge:
         undecided = self._undecided(record, recovery)
         if undecided is not None or recovery is None or self.load is None:
             return *(undecided or (Verdict.ERROR, "nothing was measured")), recovery
-        behaved = behaviour.judge(self.session, record, recovery, self.load, self.bench)
+        behaved = behaviour.judge(self.session, record, recovery, self.load, self.bench, self.probes)
         parts = [self._judge_recovery(record, experiment, recovery, behaved.not_recovered)]
         quiet = quiet_until(self.bench, record)
-        parts += judge_health(self.bench, record, experiment, recovery, quiet)
+        parts += judge_health(self.bench, record, experiment, recovery, self.probes, quiet)
         parts += judge_alerts(self.bench, record, experiment, recovery, quiet)
         parts += self._judge_worse(record, recovery)
         parts += self._judge_expectations(record, experiment, recovery)
@@ -146,7 +149,7 @@ class _Judge:
     def _unhealthy(self, record: ExperimentRecord) -> list[str]:
         """Services that were healthy in the steady state and were not when the watching ended."""
         last: dict[str, bool] = {}
-        for probe in self.session.results.probes(self.session.run_id):
+        for probe in self.probes:
             if probe.at <= (record.watched_until or 0.0):
                 last[probe.service] = probe.healthy
         known = self.steady.healthy if self.steady else frozenset()

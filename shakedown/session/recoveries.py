@@ -53,9 +53,9 @@ def quiet_until(bench: "FaultBench", record: ExperimentRecord) -> float:
 
 
 def measure_recovery(
-    bench: "FaultBench", record: ExperimentRecord, experiment: Experiment
+    bench: "FaultBench", record: ExperimentRecord, experiment: Experiment, probes: Sequence[ProbeResult]
 ) -> RecoveryMeasurement | None:
-    """Everything that is measured of one experiment; None when it never came so far.
+    """Everything that is measured of one experiment, with every look of the run; None when it never came so far.
 
     `watched_until` of the record becomes the end of what its recovery was looked for in: whatever the bench saw while it
     watched, everything is known by now, late answers as well.
@@ -64,7 +64,6 @@ def measure_recovery(
     applied, reverted = record.applied_at, record.reverted_at
     if load is None or steady is None or applied is None or reverted is None:
         return None
-    probes = session.results.probes(session.run_id)
     timeline = Timeline(load.pulses, probes, load.dues)
     quiet = quiet_until(bench, record)
     watched = min(reverted + experiment.recover_within + stage.hold_window, quiet)

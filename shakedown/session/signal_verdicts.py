@@ -1,6 +1,6 @@
 """What is concluded of a service's health and of alerts: did they tell of the fault in time, and of nothing else?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from shakedown.analysis.diagnosis import lying_health, wrong_health
@@ -9,6 +9,7 @@ from shakedown.plan.experiments import Experiment
 from shakedown.plan.wishes import HealthWish, parse_alert_wish, parse_health_wish
 from shakedown.records.experiment import ExperimentRecord
 from shakedown.records.judgement import Finding, Severity
+from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import AlertTruth, HealthTruth, Moment, RecoveryMeasurement
 from shakedown.units import format_duration
 from shakedown.verdict import Verdict, combine
@@ -40,11 +41,13 @@ def within_limit(moment: Moment | None, origin: float, limit: float, until: floa
 
 
 def judge_health(
-    bench: "FaultBench", record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement, quiet: float
-) -> list[Part]:
+    bench: "FaultBench", record: ExperimentRecord, experiment: Experiment, recovery: RecoveryMeasurement,
+    probes: Sequence[ProbeResult], quiet: float,
+) -> list[Part]:  # fmt: skip
     """Lies to clients, and whatever the plan expects of health; verdicts with their reasons.
 
     Args:
+        probes: every look of the run.
         quiet: when the next fault began, or the load ended.
     """
     session, parts, lied = bench.session, [], set()
@@ -57,7 +60,6 @@ def judge_health(
             lied.add(truth.service)
         if truth.changes >= FLAPS:
             session.find("faults", _flapping(record, truth))
-    probes = session.results.probes(session.run_id)
     truths = {truth.service: truth for truth in recovery.health}
     for service, text in experiment.expect.health.items():
         wish = parse_health_wish(text)

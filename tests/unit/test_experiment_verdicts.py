@@ -25,18 +25,14 @@ def experiment(**expect) -> Experiment:
     )
 
 
-def bench(probes=()):
+def bench():
     found: list = []
-    session = SimpleNamespace(
-        find=lambda _, finding: found.append(finding),
-        run_id="run",
-        results=SimpleNamespace(probes=lambda _: list(probes)),
-    )
+    session = SimpleNamespace(find=lambda _, finding: found.append(finding))
     return SimpleNamespace(session=session, client="api", found=found)
 
 
 def judge() -> _Judge:
-    return _Judge(bench(), bench().session, None, None, None, (0.0, 5.0))
+    return _Judge(bench(), bench().session, None, None, None, (0.0, 5.0), [])
 
 
 @pytest.mark.parametrize(
@@ -117,8 +113,8 @@ def test_health_is_judged_by_what_is_expected(text, changes, looks, verdict):
 
     probes = [] if looks is None else [ProbeResult(10 + n / 10, "db", looks, 0.01, "") for n in range(50)]
     truth = replace(HealthTruth("db", 0.0, 0.0, 0.0, 0.0), **changes)
-    on = bench(probes)
-    parts = judge_health(on, RECORD, experiment(health={"db": text}), replace(MEASURED, health=(truth,)), 25.0)
+    on = bench()
+    parts = judge_health(on, RECORD, experiment(health={"db": text}), replace(MEASURED, health=(truth,)), probes, 25.0)
     assert combine(part for part, _ in parts) is verdict
 
 
@@ -134,7 +130,7 @@ def test_healthy_is_no_lie_where_the_plan_expects_it(expected, verdict):
     lie = HealthTruth(
         "api", failing_and_unhealthy=0.2, healthy_while_failing=4.8, unhealthy_while_fine=0.0, fine_and_healthy=0.0
     )
-    on = bench(probes)
-    parts = judge_health(on, RECORD, experiment(health=expected), replace(MEASURED, health=(lie,)), 25.0)
+    on = bench()
+    parts = judge_health(on, RECORD, experiment(health=expected), replace(MEASURED, health=(lie,)), probes, 25.0)
     assert combine([Verdict.PASSED, *(part for part, _ in parts)]) is verdict
     assert len(on.found) == (verdict is Verdict.FAILED)
