@@ -5,7 +5,7 @@ It knows nothing of any fault: whatever is different afterwards was left behind,
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,14 @@ def _of_engine(session: Session) -> dict[str, list[str]]:
 
 
 # -------------------------------------------------------------------------------------------------------- containers
+def _limits(host: Mapping[str, Any]) -> dict[str, Any]:
+    """The engine's settings; no CPU quota is no quota, whether it was never given or taken back (then it is -1)."""
+    found = {key: host.get(key) for key in _LIMITS}
+    if (host.get("CpuQuota") or 0) <= 0:  # a period alone limits nothing
+        found["CpuQuota"] = found["CpuPeriod"] = 0
+    return found
+
+
 def _of_container(session: Session, handle: Handle) -> dict[str, list[str]]:
     from docker.errors import DockerException  # noqa: PLC0415 - see guard.engine
 
@@ -126,7 +134,7 @@ def _of_container(session: Session, handle: Handle) -> dict[str, list[str]]:
         attributes = container.attrs
         state, host, config = attributes["State"], attributes["HostConfig"], attributes["Config"]
         found["state"] = [str(state["Status"])]
-        found["limits"] = [f"{key} {json.dumps(host.get(key), sort_keys=True)}" for key in _LIMITS]
+        found["limits"] = [f"{key} {json.dumps(value, sort_keys=True)}" for key, value in _limits(host).items()]
         found["program"] = [json.dumps([config.get("Image"), config.get("Entrypoint"), config.get("Cmd")])]
         found["networks"] = [
             f"{name} as {', '.join(sorted(set(network.get('Aliases') or [])))}"
