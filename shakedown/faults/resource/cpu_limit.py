@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["CpuLimitFault"]
 
 PERIOD = 100_000  # µs; the kernel's own choice
-LOOK_OVER = 1.0  # seconds that are measured: ten periods
+LOOK_OVER = 1.0  # seconds that are measured at least: ten periods
 KEPT = 1.3  # of the limit, at most, may be used: a period that had begun is not cut any more
 
 
@@ -62,7 +62,6 @@ class CpuLimitFault(LimitFault[ResourceCpuLimit]):
             return Proof(
                 held=False, evidence=f"the limit is {now.cpus:g} CPUs; its use is not yet measured for long enough"
             )
-        self._first = (at, now)
         throttled = (now.throttled or 0) - (first.throttled or 0)
         periods = (now.periods or 0) - (first.periods or 0)
         used = ((now.cpu_seconds or 0.0) - (first.cpu_seconds or 0.0)) / (at - since)
