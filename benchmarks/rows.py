@@ -31,6 +31,7 @@ from benchmarks.catalogue import (
     read_table,
 )
 from benchmarks.plan_runs import Ran, Told, compare_builds, run_plan, say
+from benchmarks.prefect_server import prefect_server
 
 LIMIT = 2700.0  # seconds for one run; one that takes longer is ended: an error
 
@@ -139,14 +140,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs is ended in order
     keep, ran = (options.keep or Path(tempfile.mkdtemp(prefix="rows-"))).resolve(), []
     say(f"the runs, with their reports, are in {keep}")
-    for job in jobs:
-        try:
-            ran.append(run(job, keep / job.name))
-        except KeyboardInterrupt:
-            say("interrupted")
-            break
-        said = ", ".join(f"{row} {told.verdict}" for row in job.rows if (told := ran[-1].rows.get(row)))
-        say(f"{job.name}: {said or ran[-1].problem} ({ran[-1].seconds:.0f} s)")
+    try:
+        with prefect_server(keep):
+            for job in jobs:
+                ran.append(run(job, keep / job.name))
+                said = ", ".join(f"{row} {told.verdict}" for row in job.rows if (told := ran[-1].rows.get(row)))
+                say(f"{job.name}: {said or ran[-1].problem} ({ran[-1].seconds:.0f} s)")
+    except KeyboardInterrupt:
+        say("interrupted")
     done = jobs[: len(ran)]
     sys.stdout.write("\n".join(lines(done, ran)) + "\n")
     if not only:

@@ -34,6 +34,7 @@ from benchmarks.catalogue import (
     with_results,
 )
 from benchmarks.plan_runs import Ran, Told, compare_builds, run_plan, say, worst
+from benchmarks.prefect_server import prefect_server
 
 LIMIT = {
     False: 1800.0,
@@ -115,7 +116,8 @@ def main() -> None:
     begun = time.monotonic()
     keep = (options.keep or Path(tempfile.mkdtemp(prefix="seeds-"))).resolve()
     try:
-        ran = _run_all(rows, covered, keep, full=options.full)
+        with prefect_server(keep):
+            ran = _run_all(rows, covered, keep, full=options.full)
     except KeyboardInterrupt:
         say(f"interrupted; the runs are in {keep}")
         sys.exit(130)
