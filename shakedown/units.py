@@ -7,6 +7,7 @@ import re
 
 __all__ = [
     "format_duration",
+    "format_number",
     "format_share",
     "format_size",
     "parse_duration",
@@ -14,6 +15,7 @@ __all__ = [
     "parse_size",
 ]
 
+EXACT = 1e15  # a float tells whole numbers apart up to here
 _DURATION_UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d)")
 _SIZE_UNITS = {
@@ -98,6 +100,13 @@ def format_size(size: float) -> str:
         if size >= 0.9995 * factor:
             return f"{sign}{size / factor:.3g} {unit}"
     return f"{sign}{size:.0f} B"
+
+
+def format_number(number: float) -> str:
+    """A number without a unit: whole ones exact, since they are counts and may be compared; others with four digits."""
+    if abs(number) < EXACT and (number == round(number) or abs(number) >= 1000):
+        return f"{number:.0f}"
+    return f"{number:.4g}"
 
 
 def format_share(share: float) -> str:

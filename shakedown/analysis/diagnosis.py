@@ -10,7 +10,7 @@ from shakedown.records.ledger import LedgerFault, LedgerResult
 from shakedown.records.load import LoadResult
 from shakedown.records.recovery import HealthTruth, RecoveryMeasurement
 from shakedown.records.suites import SuiteResult
-from shakedown.units import format_duration, format_share, format_size
+from shakedown.units import format_duration, format_number, format_share, format_size
 
 __all__ = [
     "drifting",
@@ -115,7 +115,7 @@ def wrong_health(record: ExperimentRecord, service: str, wanted: str, share: flo
 def growing_series(series: str, growth: Growth) -> Finding:
     """A series that grows from repetition to repetition."""
     bytes_ = "memory" in series
-    show = format_size if bytes_ else "{:.3g}".format
+    show = format_size if bytes_ else format_number
     what = "memory" if bytes_ else series.partition(".")[2]
     return Finding(
         Severity.FAILURE,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from shakedown.analysis.measures import Measured
 from shakedown.plan.thresholds import Comparison
-from shakedown.units import format_duration, format_share, format_size
+from shakedown.units import format_duration, format_number, format_share, format_size
 from shakedown.verdict import Verdict
 
 __all__ = ["LISTED", "Judged", "all_of", "any_of", "best", "compare", "decisive", "join", "shown", "worst"]
@@ -36,7 +36,7 @@ def shown(value: float | None, unit: str) -> str:
     if value is None:
         return "nothing"
     shape = {"s": format_duration, "B": format_size, "%": format_share}.get(unit)
-    return shape(value) if shape is not None else f"{value:.4g}{unit}"
+    return shape(value) if shape is not None else f"{format_number(value)}{unit}"
 
 
 @dataclass(frozen=True, slots=True)

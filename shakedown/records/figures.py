@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shakedown.units import format_duration, format_share, format_size
+from shakedown.units import format_duration, format_number, format_share, format_size
 
 __all__ = ["Change", "Difference", "Figure", "FigureName", "Outlook", "show_value"]
 
@@ -118,4 +118,4 @@ def show_value(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
     shape = {"s": format_duration, "B": format_size, "%": format_share}.get(unit)
-    return f"{value:.4g}{unit}" if shape is None else shape(value)
+    return f"{format_number(value)}{unit}" if shape is None else shape(value)

@@ -6,7 +6,7 @@ from shakedown.analysis.quantiles import samples_needed, supported
 from shakedown.records.histogram import Histogram
 from shakedown.records.judgement import ThresholdResult
 from shakedown.records.recovery import RecoveryMeasurement
-from shakedown.units import format_duration, format_share, format_size
+from shakedown.units import format_duration, format_number, format_share, format_size
 from shakedown.verdict import Verdict
 
 __all__ = [
@@ -54,7 +54,7 @@ def amount(value: float | None, unit: str) -> str:
         return format_share(value)
     if unit == "B/s":
         return f"{format_size(value)}/s"
-    return f"{value:.4g}{' ' if unit[:1].isalpha() else ''}{unit}"
+    return f"{format_number(value)}{' ' if unit[:1].isalpha() else ''}{unit}"
 
 
 def margin(result: ThresholdResult) -> str:

@@ -1,11 +1,21 @@
 """Units, verdicts, clock."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shakedown.errors import ExitCode
-from shakedown.units import format_duration, format_share, format_size, parse_duration, parse_share, parse_size
+from shakedown.units import (
+    format_duration,
+    format_number,
+    format_share,
+    format_size,
+    parse_duration,
+    parse_share,
+    parse_size,
+)
 from shakedown.verdict import Verdict, combine, exit_code
 
 
@@ -34,6 +44,16 @@ def test_sizes_and_shares():
 def test_formatted_durations_read_back(seconds):
     """A duration that is shown means what was measured, to three digits."""
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=6e-3)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (14621, "14621"), (14624, "14624"), (3.405e8, "340500000"), (1234.5, "1234"), (0.03353, "0.03353"),
+     (12.34567, "12.35"), (-14621, "-14621"), (2.0e-7, "2e-07"), (1e18, "1e+18"), (math.inf, "inf")],
+)  # fmt: skip
+def test_numbers_without_a_unit(number, text):
+    """Two counts that differ are never shown alike."""
+    assert format_number(number) == text
 
 
 def test_formats():
