@@ -9,6 +9,7 @@
 journal    intents with their undo, on disk before the thing is done
 undo       the operations that take something back; each may run twice, or too late
 watchdog   a detached process that undoes when the run dies, hangs or is late
+identity   which process a number stands for
 process    programs that we start, guarded from before their first moment
 cleanup    what dead runs left behind, found by journal and by label
 engine     the Docker engine, found or explained

@@ -19,6 +19,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shakedown.errors import GuardError
+from shakedown.guard.identity import born, is_same
 from shakedown.guard.undo import Undo
 
 __all__ = ["Intent", "Journal", "Owner", "read_journal"]
@@ -38,13 +39,13 @@ class Owner(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     pid: int
-    created: float  # psutil's create_time: the same number later is another process
+    created: float  # as `born` says: the same number later is another process
     machine: str = ""  # which machine: numbers of another one's processes mean nothing here
 
     @classmethod
     def current(cls) -> Self:
         """This process."""
-        return cls.of(os.getpid(), psutil.Process().create_time())
+        return cls.of(os.getpid(), born(os.getpid()))
 
     @classmethod
     def of(cls, pid: int, created: float) -> Self:
@@ -70,8 +71,7 @@ class Owner(BaseModel):
         if not self.here():
             return True
         try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.created) < 0.5 and process.status() != psutil.STATUS_ZOMBIE
+            return is_same(self.pid, self.created) and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-import psutil
-
+from shakedown.guard.identity import born
 from shakedown.guard.journal import Intent, Journal
 from shakedown.guard.undo import PROCESS_GRACE, PROCESS_MARK, ProcessKill
 
@@ -56,7 +55,7 @@ def start_program(
     except OSError:
         journal.strike(before.id)
         raise
-    created = psutil.Process(process.pid).create_time()  # it is not waited for yet: there, if only as a zombie
+    created = born(process.pid)  # it is not waited for yet: there, if only as a zombie
     undo = ProcessKill(pid=process.pid, created=created, mark=mark, grace=grace)
     intent = journal.intend("process", what, undo)
     journal.strike(before.id)

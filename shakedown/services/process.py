@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 
 from shakedown.errors import ServiceError
+from shakedown.guard.identity import is_same
 from shakedown.guard.journal import Intent, Journal
 from shakedown.guard.process import start_program
-from shakedown.guard.undo import PROCESS_MARK, SAME_PROCESS, ProcessKill, carry_out
+from shakedown.guard.undo import PROCESS_MARK, ProcessKill, carry_out
 from shakedown.plan.services import ProcessService, Secret
 from shakedown.services.handle import Address, Handle
 from shakedown.services.ports import free_port
@@ -120,7 +121,7 @@ class ProcessRunner:
         found: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
             first = psutil.Process(undo.pid)
-            if abs(first.create_time() - undo.created) <= SAME_PROCESS:
+            if is_same(undo.pid, undo.created):
                 found = [first, *first.children(recursive=True)]
         if orphans:
             found += [member for member in _marked(undo.mark) if member not in found]

@@ -18,6 +18,7 @@ import pytest
 from shakedown.errors import GuardError
 from shakedown.guard import CleanupReport, Journal, Owner, Watchdog, carry_out, cleanup
 from shakedown.guard.cleanup import remove_labelled
+from shakedown.guard.identity import born
 from shakedown.guard.journal import read_journal
 from shakedown.guard.labels import RunLabels
 from shakedown.guard.undo import ContainerRemove, ContainerUnpause, ProcessKill
@@ -193,7 +194,7 @@ def test_a_torn_line_is_never_written(tmp_path):
 def test_undo_never_hits_a_reused_pid():
     """A process of the same number but another creation time is left alone."""
     with subprocess.Popen(["sleep", "60"]) as process:
-        created = psutil.Process(process.pid).create_time()
+        created = born(process.pid)
         assert "another one" in carry_out(ProcessKill(pid=process.pid, created=created - 100), None)
         assert process.poll() is None
         assert "ended" in carry_out(ProcessKill(pid=process.pid, created=created), None)

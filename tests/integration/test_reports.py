@@ -15,9 +15,9 @@ import termios
 from fcntl import ioctl
 from pathlib import Path
 
-import psutil
 import pytest
 
+from shakedown.guard.identity import born
 from shakedown.results import Store
 from tests.unit.reports.scenes import SCENES, TRACE, begin
 
@@ -300,9 +300,9 @@ def test_a_run_killed_while_it_is_looked_at(tmp_path):
     """A run whose process is gone is `interrupted` at the next look; one whose process lives is `running`."""
     root = tmp_path / ".shakedown"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        born = psutil.Process(process.pid).create_time()
+        began = born(process.pid)
         made = Store.open(root)
-        begin(made, "run-1", 1, host=os.uname().nodename, pid=process.pid, pid_created=born)
+        begin(made, "run-1", 1, host=os.uname().nodename, pid=process.pid, pid_created=began)
         made.engine.dispose()
         assert "running" in shakedown("runs", "--root", root).stdout
         process.send_signal(signal.SIGKILL)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-from shakedown.guard.undo import SAME_PROCESS
+from shakedown.guard.identity import born, is_same
 
 __all__ = ["Lowered", "Scope", "lowest_free", "main", "soft_limit"]
 
@@ -32,7 +32,7 @@ class Scope(BaseModel):
         if not self.container:
             with contextlib.suppress(psutil.Error):
                 root = psutil.Process(self.pid)
-                if abs(root.create_time() - self.created) <= SAME_PROCESS:
+                if is_same(self.pid, self.created):
                     yield from [root.pid, *(child.pid for child in root.children(recursive=True))]
             return
         for pid in psutil.pids():
@@ -72,9 +72,7 @@ class Lowered(BaseModel):
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))  # changes nothing, and tells whether we may
                 lowered = lowest_free(pid) + leave
                 if soft == resource.RLIM_INFINITY or lowered < soft:
-                    found.append(
-                        _Process(pid=pid, created=psutil.Process(pid).create_time(), soft=soft, lowered=lowered)
-                    )
+                    found.append(_Process(pid=pid, created=born(pid), soft=soft, lowered=lowered))
         return cls(scope=scope, processes=tuple(found))
 
     def alive(self) -> list[_Process]:
@@ -82,7 +80,7 @@ class Lowered(BaseModel):
         found = []
         for process in self.processes:
             with contextlib.suppress(psutil.Error):
-                if abs(psutil.Process(process.pid).create_time() - process.created) <= SAME_PROCESS:
+                if is_same(process.pid, process.created):
                     found.append(process)
         return found
 

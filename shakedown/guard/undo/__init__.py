@@ -21,13 +21,12 @@ from shakedown.guard.undo.containers import ContainerRemove, ContainerStart, Con
 from shakedown.guard.undo.inside import ContainerExec
 from shakedown.guard.undo.networks import NetworkRemove, VolumeRemove
 from shakedown.guard.undo.operations import Undo, carry_out
-from shakedown.guard.undo.processes import PROCESS_GRACE, PROCESS_MARK, SAME_PROCESS, ProcessContinue, ProcessKill
+from shakedown.guard.undo.processes import PROCESS_GRACE, PROCESS_MARK, ProcessContinue, ProcessKill
 from shakedown.guard.undo.rules import RulesRemove
 
 __all__ = [
     "PROCESS_GRACE",
     "PROCESS_MARK",
-    "SAME_PROCESS",
     "CommandRun",
     "ContainerExec",
     "ContainerRemove",

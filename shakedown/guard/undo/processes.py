@@ -6,13 +6,13 @@ from typing import Literal
 import psutil
 
 from shakedown.errors import GuardError
+from shakedown.guard.identity import is_same
 from shakedown.guard.undo.base import Operation
 
-__all__ = ["PROCESS_GRACE", "PROCESS_MARK", "SAME_PROCESS", "ProcessContinue", "ProcessKill", "end", "let_go_on"]
+__all__ = ["PROCESS_GRACE", "PROCESS_MARK", "ProcessContinue", "ProcessKill", "end", "let_go_on"]
 
 PROCESS_MARK = "SHAKEDOWN_PROCESS"  # variable of the environment of each process that we start, and of its children
 PROCESS_GRACE = 3.0
-SAME_PROCESS = 0.5  # seconds between two readings of when a process began
 
 
 class ProcessKill(Operation):
@@ -48,7 +48,7 @@ def let_go_on(undo: ProcessContinue) -> str:
     """Continue it and its children."""
     try:
         process = psutil.Process(undo.pid)
-        if abs(process.create_time() - undo.created) > SAME_PROCESS:
+        if not is_same(undo.pid, undo.created):
             return f"process {undo.pid} is another one by now"
         for member in (process, *process.children(recursive=True)):
             _quietly(member.resume)
@@ -79,7 +79,7 @@ def _family(undo: ProcessKill) -> tuple[list[psutil.Process], str]:
     word = f"{name} is gone"
     try:
         process = psutil.Process(undo.pid) if undo.pid else None
-        if process is not None and abs(process.create_time() - undo.created) > SAME_PROCESS:
+        if process is not None and not is_same(process.pid, undo.created):
             word, process = f"{name} is another one by now", None
         if process is not None:
             family = [*process.children(recursive=True), process]

@@ -14,6 +14,7 @@ import pytest
 
 from shakedown.errors import GuardError
 from shakedown.guard import carry_out
+from shakedown.guard.identity import born
 from shakedown.guard.labels import RUN
 from shakedown.guard.undo import (
     ContainerRemove,
@@ -234,7 +235,7 @@ def test_a_process_that_ignores_sigterm_ends_with_its_children():
     """SIGTERM first, SIGKILL after the grace, for the whole tree."""
     with tree("trap '' TERM; sleep 300 & echo $!; wait; sleep 300") as process:
         child = int(process.stdout.readline())
-        undo = ProcessKill(pid=process.pid, created=psutil.Process(process.pid).create_time())
+        undo = ProcessKill(pid=process.pid, created=born(process.pid))
         assert "ended with" in carry_out(undo, None)
         assert gone(child)
         assert gone(process.pid)
@@ -245,7 +246,7 @@ def test_orphans_of_a_dead_process_end_too():
     mark = uuid.uuid4().hex
     with tree("sleep 300 & echo $!", SHAKEDOWN_PROCESS=mark) as process, tree("echo; exec sleep 300") as bystander:
         orphan = int(process.stdout.readline())
-        created = psutil.Process(process.pid).create_time()
+        created = born(process.pid)
         process.wait()
         assert not gone(orphan, 0.2)
         assert "1 left behind" in carry_out(ProcessKill(pid=process.pid, created=created, mark=mark), None)
@@ -258,9 +259,7 @@ def test_a_reused_number_is_left_alone_with_its_children():
     """Another process under the number, and what it started, are not touched."""
     with tree("sleep 300 & echo $!; wait") as process:
         child = int(process.stdout.readline())
-        undo = ProcessKill(
-            pid=process.pid, created=psutil.Process(process.pid).create_time() - 60, mark=uuid.uuid4().hex
-        )
+        undo = ProcessKill(pid=process.pid, created=born(process.pid) - 60, mark=uuid.uuid4().hex)
         assert "another one" in carry_out(undo, None)
         assert process.poll() is None
         assert psutil.pid_exists(child)
@@ -273,6 +272,6 @@ def test_no_engine_is_said(tmp_path: Path):
     with pytest.raises(GuardError, match="needs a Docker engine"):
         carry_out(ContainerRemove(container="x"), None)
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        created = psutil.Process(ended.pid).create_time()
+        created = born(ended.pid)
         ended.wait()
     assert "gone" in carry_out(ProcessKill(pid=ended.pid, created=created), None)

@@ -13,6 +13,7 @@ if sys.platform != "linux":
     pytest.skip("only Linux changes limits from outside", allow_module_level=True)
 
 from shakedown.faults.resource.rlimits import Lowered, Scope, lowest_free, soft_limit
+from shakedown.guard.identity import born
 
 # Says how many files it may have open, its own and a child's, once for each line it gets.
 PROGRAM = """
@@ -47,7 +48,7 @@ def ask(program: subprocess.Popen[str], line: str = "") -> tuple[int, int]:
 
 
 def scope_of(program: subprocess.Popen[str]) -> Scope:
-    return Scope(pid=program.pid, created=psutil.Process(program.pid).create_time())
+    return Scope(pid=program.pid, created=born(program.pid))
 
 
 def test_lowered_and_set_back(program):
