@@ -15,6 +15,7 @@ from shakedown.records.figures import show_value
 from shakedown.units import format_duration
 
 HISTORY = "regression"  # where a row stands that the comparison with earlier runs judges
+_calls: "set[subprocess.Popen[bytes]]" = set()
 _PROGRAM = "from shakedown.cli import main; main()"
 # Worst first, as in reports: of several plans of a row the worst counts.
 WORST = ("error", "failed", "inconclusive", "not judged", "skipped", "passed")
@@ -76,6 +77,7 @@ def call(command: Sequence[str], folder: Path, *, environment: Mapping[str, str]
         process = subprocess.Popen(  # noqa: S603 - ours
             [sys.executable, "-P", "-c", _PROGRAM, *command], env=given, stdout=out, stderr=log, start_new_session=True
         )
+        _calls.add(process)
         try:
             return process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -84,6 +86,13 @@ def call(command: Sequence[str], folder: Path, *, environment: Mapping[str, str]
             if process.poll() is None:  # too long, or we are to end: it takes back what it did, and then ends
                 process.terminate()
                 process.wait(300)
+            _calls.discard(process)
+
+
+def end_calls() -> None:
+    """Ask every call that other threads wait for to end: what it did is taken back first."""
+    for process in list(_calls):
+        process.terminate()
 
 
 def read(folder: Path) -> Ran:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from benchmarks.catalogue import (
     rows_of_catalogue,
     with_results,
 )
-from benchmarks.plan_runs import Ran, Told, compare_builds, run_plan, say, worst
+from benchmarks.plan_runs import Ran, Told, compare_builds, end_calls, run_plan, say, worst
 from benchmarks.prefect_server import prefect_server
 
 LIMIT = {
@@ -139,22 +140,36 @@ def main() -> None:
 
 
 def _run_all(rows: Sequence[str], covered: Mapping[str, Sequence[str]], keep: Path, *, full: bool) -> dict[str, Ran]:
+    """All plans, one after another; then the comparisons, two side by side: what they are to tell is no matter of noise."""
     table, scale = read_table(), "full" if full else SMOKE
-    ran = {}
+    ran: dict[str, Ran] = {}
+    compared: list[tuple[str, str, Path]] = []
     order = sorted(covered, key=lambda plan: min(map(rows_of_catalogue().index, covered[plan])))
     for plan in (plan for plan in order if set(covered[plan]) & set(rows)):
         name = f"{scale}-{plan.removesuffix('.yaml').replace('/', '-')}"
         say(f"{plan}: begins, load average {os.getloadavg()[0]:.1f}")
         run = run_plan(plan, keep / name, options=profile_of(plan, full=full), limit=LIMIT[full])
         say(f"{plan}: {run.verdict} ({run.seconds:.0f} s) {run.problem}".rstrip())
-        found = dict(run.rows)
-        for row in set(by_history(plan)) & set(rows):
-            if row in found and row in table and table[row].mistakes:
-                folder = keep / f"{name}-{row}"
-                told = compare_builds(plan, table[row].mistakes[0], folder, full=full, limit=LIMIT[full])
-                say(f"{plan}: {row}, two builds in turn: {told.verdict}")
-                found[row] = worst([told, run.beside[row]]) if row in run.beside else told
-        ran[plan] = replace(run, rows=found)
+        ran[plan] = run
+        of_history = [row for row in by_history(plan) if row in rows and row in run.rows]
+        compared += [(plan, row, keep / f"{name}-{row}") for row in of_history if row in table and table[row].mistakes]
+
+    def compare(one: tuple[str, str, Path]) -> Told:
+        plan, row, folder = one
+        told = compare_builds(plan, table[row].mistakes[0], folder, full=full, limit=LIMIT[full])
+        say(f"{plan}: {row}, two builds in turn: {told.verdict}")
+        return told
+
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            answers = list(pool.map(compare, compared))
+        except KeyboardInterrupt:
+            end_calls()
+            raise
+    for (plan, row, _), told in zip(compared, answers, strict=True):
+        run = ran[plan]
+        whole = worst([told, run.beside[row]]) if row in run.beside else told
+        ran[plan] = replace(run, rows={**run.rows, row: whole})
     return ran
 
 
