@@ -102,11 +102,11 @@ def format_size(size: float) -> str:
     return f"{sign}{size:.0f} B"
 
 
-def format_number(number: float) -> str:
-    """A number without a unit: whole ones exact, since they are counts and may be compared; others with four digits."""
+def format_number(number: float, digits: int = 4) -> str:
+    """A number without a unit: whole ones exact, since they are counts and may be compared; others with so many digits."""
     if abs(number) < EXACT and (number == round(number) or abs(number) >= 1000):
         return f"{number:.0f}"
-    return f"{number:.4g}"
+    return f"{number:.{digits}g}"
 
 
 def format_share(share: float) -> str:

@@ -21,7 +21,7 @@ from shakedown.records.judgement import ThresholdResult
 from shakedown.reports import unlinked
 from shakedown.session import Session
 from shakedown.session.progress import Progress
-from shakedown.units import format_duration, format_share, format_size
+from shakedown.units import format_duration, format_number, format_share, format_size
 from tasks.events import publish_events
 from tasks.reach import reach_of
 
@@ -144,7 +144,7 @@ def threshold_table(thresholds: Sequence[tuple[str, str, ThresholdResult]]) -> l
 
 def _amount(value: float, unit: str) -> str:
     known = {"s": format_duration, "B": format_size, "%": format_share}
-    return known[unit](value) if unit in known else f"{value:.4g}{unit}"
+    return known[unit](value) if unit in known else f"{format_number(value)}{unit}"
 
 
 def _key(kind: str, session: Session) -> str:

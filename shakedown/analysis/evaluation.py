@@ -26,6 +26,7 @@ from shakedown.plan.thresholds import (
 )
 from shakedown.records.histogram import Histogram
 from shakedown.records.load import LoadResult
+from shakedown.units import format_number
 from shakedown.verdict import Verdict
 
 __all__ = ["Evaluation", "Live"]
@@ -222,7 +223,7 @@ class Evaluation:
             self._evidence.spans_of(load.load) if load.load in self._evidence.loads else ((load.judged_from, load.end),)
         )
         seconds = max(overlap(spans, load.judged_from, load.end), 1e-9)
-        return f"{load.target_rate:g}/s asked, {load.counts.on_time / seconds:.3g}/s started in time"
+        return f"{format_number(load.target_rate or 0.0)}/s asked, {format_number(load.counts.on_time / seconds, 3)}/s started in time"
 
     # ---------------------------------------------------------------------------------------------------- each by itself
     def _each_request(self, expression: EachRequest, window: Window | None) -> Judged:

@@ -31,7 +31,7 @@ from shakedown.plan.experiments import FaultsTolerance
 from shakedown.records.load import DuePulse, LoadResult, Pulse
 from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import Moment, PhaseStats
-from shakedown.units import format_duration, format_share
+from shakedown.units import format_duration, format_number, format_share
 from shakedown.verdict import Verdict
 
 __all__ = [
@@ -309,7 +309,9 @@ def still_wrong(
         share = format_share(bad / (ok + bad))
         found.append(f"{share} of the requests fail; {format_share(tolerance.error_rate)} are tolerated")
     if ok < tolerance.throughput * steady.rate * seconds - 2 or ok == 0:
-        found.append(f"{ok / seconds:.3g} good answers per second; {steady.rate:.3g} before")
+        found.append(
+            f"{format_number(ok / seconds, 3)} good answers per second; {format_number(steady.rate, 3)} before"
+        )
     if slow > SLOW_SLOTS * width:
         slowest = format_duration(max(due.slowest for due in dues))
         found.append(f"answers take up to {slowest}; {format_duration(steady.limit)} are tolerated")

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from shakedown.cli.console import err, out
 from shakedown.errors import UsageError
-from shakedown.units import format_size, parse_duration
+from shakedown.units import format_number, format_size, parse_duration
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -159,7 +159,7 @@ def _counts(series: str) -> bool:
 def _show(series: str, value: float) -> str:
     if series.startswith(("memory", "network", "block")):
         return format_size(value)
-    return f"{value:.2f}" if series == "cpu" else f"{value:,.4g}"
+    return f"{value:.2f}" if series == "cpu" else format_number(value)
 
 
 def _fill(

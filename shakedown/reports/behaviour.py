@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shakedown.records.behaviour import BehaviourRecord, BreakerSeen, CallsSeen, Fall, Served, Wait
 from shakedown.reports.amounts import NONE
 from shakedown.results.queries import ExperimentInfo
-from shakedown.units import format_duration, format_share
+from shakedown.units import format_duration, format_number, format_share
 
 __all__ = ["Happened", "RequestLine", "happened"]
 
@@ -88,9 +88,9 @@ def _calls(seen: CallsSeen) -> dict[str, str]:
     line |= {"dependency": seen.dependency, "source": f"{seen.source}, every {format_duration(seen.resolution)}"}
     for phase in seen.phases:
         rate = phase.calls / phase.seconds if phase.calls is not None and phase.seconds else None
-        each = "" if phase.per_request is None else f" ({phase.per_request:.3g} for a request)"
+        each = "" if phase.per_request is None else f" ({format_number(phase.per_request, 3)} for a request)"
         if rate is not None:
-            line[phase.phase] = f"{rate:.3g}/s{each}"
+            line[phase.phase] = f"{format_number(rate, 3)}/s{each}"
     line["during_times"], line["after_times"] = _times(seen.during_times), _times(seen.after_times)
     at_once = "" if seen.at_once is None else f", {seen.at_once:.0f} at once"
     line["herd"] = f"{_times(seen.herd_times)}{at_once}"

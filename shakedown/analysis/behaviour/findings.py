@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from shakedown.analysis.behaviour.waits import SHOWN
 from shakedown.records.behaviour import BreakerSeen, CallsSeen, Fall, Served, Wait
 from shakedown.records.judgement import Finding, Severity
-from shakedown.units import format_duration, format_share
+from shakedown.units import format_duration, format_number, format_share
 
 __all__ = [
     "cascade",
@@ -100,7 +100,7 @@ def storm(name: str, seen: CallsSeen, phase: str, limit: float, *, asked: bool) 
     when = "while the fault held" if phase == "during" else "after the fault was gone"
     return Finding(
         Severity.FAILURE if asked else Severity.NOTE,
-        f"{name}: {seen.dependency} got {times:.3g} times its usual calls per request {when}"
+        f"{name}: {seen.dependency} got {format_number(times, 3)} times its usual calls per request {when}"
         + (f", {limit:g} times allowed" if asked else ""),
         f"calls to {seen.dependency} that fail are made again at once, by everybody, without a budget (retry storm)",
         tuple(_phases(seen)),
@@ -189,8 +189,12 @@ def _phases(seen: CallsSeen) -> list[str]:
         if phase.calls is None:
             lines.append(f"{phase.phase}: not known (too few samples)")
             continue
-        each = f", {phase.per_request:.3g} for each request of a client" if phase.per_request is not None else ""
-        peak = f", at most {phase.peak:.4g} a second" if phase.peak is not None else ""
+        each = (
+            f", {format_number(phase.per_request, 3)} for each request of a client"
+            if phase.per_request is not None
+            else ""
+        )
+        peak = f", at most {format_number(phase.peak)} a second" if phase.peak is not None else ""
         lines.append(f"{phase.phase}: {phase.calls:.0f} calls in {format_duration(phase.seconds)}{each}{peak}")
     lines.append(f"counted by {seen.source}, every {format_duration(seen.resolution)}")
     return lines

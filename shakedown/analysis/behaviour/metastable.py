@@ -8,7 +8,7 @@ That is another thing than a connection that is never made anew, where less load
 from shakedown.analysis.behaviour.calls import Phases
 from shakedown.analysis.behaviour.demand import Demand
 from shakedown.records.behaviour import CallsSeen
-from shakedown.units import format_duration
+from shakedown.units import format_duration, format_number
 
 __all__ = ["metastable"]
 
@@ -32,7 +32,7 @@ def metastable(
     if not before or abs(after / before - 1) > SAME_LOAD:
         return ""
     watched = format_duration(phases.after[1] - phases.after[0])
-    same = f"the load is what it was ({after:.3g} requests/s, {before:.3g}/s before), the fault has been gone for {watched}"
+    same = f"the load is what it was ({format_number(after, 3)} requests/s, {format_number(before, 3)}/s before), the fault has been gone for {watched}"
     if relieved:
         return f"{same}, and the trouble ended only when the load was reduced"
     worst = max(
@@ -41,7 +41,7 @@ def metastable(
     )  # fmt: skip
     if worst is None or worst.after_times is None or worst.after_times < AMPLIFIED:
         return ""
-    kept = f"{worst.dependency} still gets {worst.after_times:.3g} times its usual calls"
+    kept = f"{worst.dependency} still gets {format_number(worst.after_times, 3)} times its usual calls"
     rest = "" if relieved is None else "; it did not end with less load either"
     return f"{same}, and {kept}{rest}"
 

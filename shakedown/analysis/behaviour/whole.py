@@ -23,7 +23,7 @@ from shakedown.records.behaviour import BehaviourRecord, BreakerSeen, CallsSeen,
 from shakedown.records.judgement import Finding, Severity
 from shakedown.records.load import LoadResult
 from shakedown.records.observation import ProbeResult, Sample
-from shakedown.units import format_duration
+from shakedown.units import format_duration, format_number
 from shakedown.verdict import Verdict
 
 __all__ = ["Behaviour", "Scene", "judge_scene"]
@@ -331,5 +331,5 @@ def _herd_words(seen: CallsSeen, most: float, at_once: float | None, *, asked: b
         return f"{seen.at_once:.0f} calls at once came to {seen.dependency} right after the revert, {at_once:g} allowed"
     if seen.herd_times is not None and seen.herd_times > most:
         allowed = f", {most:g} times allowed" if asked else ""
-        return f"{seen.dependency} got {seen.herd_times:.3g} times its usual calls right after the revert{allowed}"
+        return f"{seen.dependency} got {format_number(seen.herd_times, 3)} times its usual calls right after the revert{allowed}"
     return ""
