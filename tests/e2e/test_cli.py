@@ -12,6 +12,7 @@ import psutil
 import pytest
 import yaml
 
+from benchmarks.plan_runs import newest_summary
 from shakedown.services.ports import free_port
 from tests.conftest import COURIER, ROOT
 
@@ -153,7 +154,7 @@ def test_a_failing_baseline_stops_the_run(tmp_path):
     assert (tmp_path / outputs["report"] / "report.html").is_file()
     assert (tmp_path / "step.md").read_text().startswith("## tiny: ✗ failed")
     assert (tmp_path / "shakedown-junit.xml").is_file()
-    summary = json.loads(shakedown("report", "--json", cwd=tmp_path).stdout)
+    summary = newest_summary(tmp_path / ".shakedown")
     assert [stage["verdict"] for stage in summary["stages"]] == ["failed", "skipped", "skipped", "skipped", "skipped"]
     assert "the baseline failed" in summary["stages"][1]["reason"]
 
@@ -167,7 +168,7 @@ def test_a_threshold_ends_its_load(tmp_path):
     (tmp_path / "plan.yaml").write_text(text)
     done = shakedown("run", "plan.yaml", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
-    summary = json.loads(shakedown("report", "--json", cwd=tmp_path).stdout)
+    summary = newest_summary(tmp_path / ".shakedown")
     assert 1 <= summary["stages"][0]["seconds"] < 30
     (threshold,) = [item for item in summary["thresholds"] if item["verdict"] == "failed"]
     assert threshold["text"].startswith("get.error_rate < 10%")
@@ -199,7 +200,7 @@ def test_an_interrupted_run_keeps_what_it_measured(tmp_path, number):
         process.send_signal(number)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 130, out + err
-    summary = json.loads(shakedown("report", "--json", cwd=tmp_path).stdout)
+    summary = newest_summary(tmp_path / ".shakedown")
     assert summary["status"] == "interrupted"
     assert summary["verdict"] is None
     journal = next((tmp_path / ".shakedown" / "runs").iterdir()) / "journal.jsonl"
