@@ -45,7 +45,8 @@ make_venv() {
     rm -f "$stamp" # what follows may be interrupted
     local uv=$PWD/.venv/uv/bin/uv
     [ -x .venv/bin/python ] || "$uv" venv -q --python "$python" --allow-existing .venv
-    "$uv" pip sync -q --python .venv --require-hashes requirements.lock
+    # Where PYTHONDONTWRITEBYTECODE is set, as in many images, every start would compile what it imports: seconds.
+    "$uv" pip sync -q --python .venv --require-hashes --compile-bytecode requirements.lock
     "$uv" pip install -q --python .venv --no-deps --no-build-isolation -e .
     pwd -P > .venv/.home
     echo "$wanted" > "$stamp"
@@ -114,6 +115,7 @@ have_compose() {
 
 [ "${BASH_SOURCE[0]}" = "$0" ] || return 0 # a test reads the functions
 make_venv
+.venv/bin/python -m compileall -q shakedown flows tasks
 start_engine
 have_compose
 .venv/bin/python scripts/base_image.py
