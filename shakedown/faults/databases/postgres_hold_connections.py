@@ -15,6 +15,7 @@ __all__ = ["HoldConnectionsFault"]
 
 LOOK_EVERY = 1.0
 FILLED_WITHIN = 20.0
+CATCH_UP, SETTLE = 3, 0.1
 # Slots are the client backends'; our own session takes one while it looks.
 FREE = """
 SELECT current_setting('max_connections')::int - count(*) + 1 FROM pg_stat_activity WHERE backend_type = 'client backend'
@@ -35,6 +36,7 @@ class HoldConnectionsFault(PostgresFault[PostgresHoldConnections]):
         self._want = 0
         self._kept: list[Kept] = []
         self._again: Again | None = None
+        self._deadline = 0.0
 
     @property
     def parameters(self) -> str:
@@ -58,6 +60,7 @@ class HoldConnectionsFault(PostgresFault[PostgresHoldConnections]):
 
     def inject(self, deadline: float) -> None:
         """Take them; where all are to be taken, go on taking those that come free."""
+        self._deadline = deadline
         self._kept.append(self.psql.hold(self._want, self.left(deadline)))
         until = min(time.time() + FILLED_WITHIN, deadline)
         while time.time() < until and self._said() < self._want:
@@ -80,9 +83,22 @@ class HoldConnectionsFault(PostgresFault[PostgresHoldConnections]):
             self._kept.append(self.psql.hold(more, self.left(deadline)))
 
     def effect(self) -> Proof:
-        """As many are held as were to be; where none is left, a new connection is refused."""
+        """As many are held as were to be; where none is left, a new connection is refused.
+
+        What others let go of is taken within a second: what came free since the last time does not count against it.
+        """
         if self._again is not None:
             self._again.look()
+        proof = self._look()
+        for _ in range(CATCH_UP):
+            if proof.held or self._again is None:
+                break
+            self._top_up(self._deadline)
+            time.sleep(SETTLE)
+            proof = self._look()
+        return proof
+
+    def _look(self) -> Proof:
         held = self.psql.kept("psql")
         answer = self.psql.attempt(FREE)
         if answer.code:
