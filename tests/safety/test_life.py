@@ -433,7 +433,7 @@ def verdict(*injections: Injection, **record: Any) -> tuple[Verdict, str, list[F
     findings: list[Finding] = []
     session: Any = SimpleNamespace(
         loaded=SimpleNamespace(plan=SimpleNamespace(experiments=[SimpleNamespace()])),
-        store=SimpleNamespace(put_experiment=lambda *_: None), run_id="r",
+        store=SimpleNamespace(put_experiment=lambda *_: None), results=SimpleNamespace(probes=lambda _: []), run_id="r",
         find=lambda _, finding: findings.append(finding),
     )  # fmt: skip
     records = [ExperimentRecord("e", list(injections), **record)]
