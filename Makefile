@@ -10,7 +10,7 @@ setup: ## everything that the other targets need
 demo: setup ## the demo system through all five stages; prints the verdict and where the report is
 	@$(BIN)/shakedown run examples/courier/plan.yaml
 
-seeds: setup ## every row of the scenario catalogue by the examples' plans, a line a row (20 minutes; FULL=1 with its figures; ONLY=raglox,R05 KEEP=dir WRITE=1)
+seeds: setup ## every row of the scenario catalogue by the examples' plans, a line a row (21 minutes on two quiet cores; FULL=1 with its figures: an hour; ONLY=raglox,R05 KEEP=dir WRITE=1)
 	@$(BIN)/python benchmarks/seeds.py $(if $(FULL),--full) --only "$(ONLY)" $(if $(KEEP),--keep $(KEEP)) $(if $(WRITE),--write)
 
 test: setup lint ## lint and all tests

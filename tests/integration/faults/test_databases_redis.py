@@ -169,9 +169,10 @@ def test_blocking_ends_by_itself_and_early(cache, engine):
         fault.inject(time.time() + 15 + (60 if early else 1))
         if early:
             carry_out(undo, engine)
-        else:
-            time.sleep(2.5)
-        assert fault.gone().held, fault.gone()
+        until = time.monotonic() + 20
+        while not fault.gone().held:  # on a busy machine its processes take their time to end
+            assert time.monotonic() < until, fault.gone()
+            time.sleep(0.2)
 
 
 def test_connections_are_closed(cache):
