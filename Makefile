@@ -38,8 +38,8 @@ bench-load: setup ## our load generator beside others; writes the tables in benc
 bench-leaks: setup ## how often the leak rule is right, on generated series; writes its table in benchmarks/README.md
 	@$(BIN)/python benchmarks/leaks.py
 
-bench-detection: setup ## what is found of courier's twenty defects, under which name, and false alarms (RUNS=3 SOUND=10 ONLY=leaks,sound,…; hours); ROWS=1: each row of the catalogue with its defect
-	@$(BIN)/python $(if $(ROWS),benchmarks/rows.py,benchmarks/detection.py --runs $(or $(RUNS),3) --sound $(or $(SOUND),10)) --only "$(ONLY)" $(if $(KEEP),--keep $(KEEP))
+bench-detection: setup ## what is found of courier's twenty defects, under which name, and false alarms (RUNS=3 SOUND=10 ONLY=leaks,sound,…; hours); ROWS=1: each row of the catalogue with its defect; SHORT=1: only the parts of a plan that it needs
+	@$(BIN)/python $(if $(ROWS),benchmarks/rows.py,benchmarks/detection.py --runs $(or $(RUNS),3) --sound $(or $(SOUND),10)) --only "$(ONLY)" $(if $(SHORT),--short) $(if $(KEEP),--keep $(KEEP))
 
 bench-ledger: setup ## a ledger of a million keys: time, disk, memory; writes its table in benchmarks/README.md (2 minutes)
 	@$(BIN)/python benchmarks/ledger.py

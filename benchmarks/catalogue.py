@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from shakedown.plan.document import parse_document
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 COLUMNS = ("row", "plan", "where", "figures", "what it checks", "defect", "last result")
@@ -105,9 +107,13 @@ def profile_of(plan: str, *, full: bool) -> list[str]:
     return [] if full or SMOKE not in (_data(plan).get("profiles") or {}) else ["--profile", SMOKE]
 
 
+def _text(plan: str) -> str:
+    return (EXAMPLES / plan).read_text(encoding="utf-8")
+
+
 @functools.cache
 def _data(plan: str) -> dict[str, Any]:
-    data = yaml.load((EXAMPLES / plan).read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe one
+    data = yaml.load(_text(plan), Loader=_LOADER)  # noqa: S506 - a safe one
     return data if isinstance(data, dict) else {}
 
 
@@ -134,7 +140,7 @@ def own_variable(plan: str) -> str:
     Raises:
         ValueError: there is none.
     """
-    found = re.search(r"\b[A-Z]+_DEFECTS\b", (EXAMPLES / plan).read_text(encoding="utf-8"))
+    found = re.search(r"\b[A-Z]+_DEFECTS\b", _text(plan))
     if found is None:
         raise ValueError(f"{plan} speaks of no variable that ends in _DEFECTS")
     return found[0]
@@ -162,6 +168,28 @@ def lenient_baseline(plan: str) -> list[str]:
 def in_baseline(plan: str, rows: Iterable[str]) -> bool:
     """Whether one of the rows is covered in the plan's baseline."""
     return bool(set(_covers(_data(plan)["stages"].get("baseline") or {})) & set(rows))
+
+
+def parts_alone(plan: str, rows: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """What leaves out of a plan the stages and experiments that cover none of some rows; baseline and recovery stay.
+
+    A row that the recovery alone judges needs everything before it, as what is to be recovered from is done there.
+
+    Args:
+        environment: the variables that the plan is read with.
+    """
+    stages = {name: content for name, content in _data(plan)["stages"].items() if name not in ("baseline", "recovery")}
+    wanted, needed = set(rows), {row for content in stages.values() for row in _covers(content)}
+    if wanted - needed:
+        return []
+    options = [f"stages.{name}=null" for name, content in stages.items() if not wanted & set(_covers(content))]
+    experiments = parse_document(_text(plan), plan, environment).data["stages"].get("faults", {}).get("experiments", [])
+    kept = [one for one in experiments if wanted & set(one.get("covers") or [])]
+    if kept and not wanted & set(stages["faults"].get("covers") or []):
+        options.append(f"stages.faults.experiments={json.dumps(kept)}")
+    if "regression" in _data(plan):
+        options.append("regression.figures=[]")  # of stages that may be gone; there are no earlier runs to compare with
+    return [word for option in options for word in ("--set", option)]
 
 
 def figures_alone(plan: str) -> list[str]:

@@ -5,6 +5,7 @@ scale of the profile `smoke`; printed is a line for each row of the mistake, and
 
     python benchmarks/rows.py                             # all mistakes of all plans: hours
     python benchmarks/rows.py --only raglox,N15,truncate  # examples, rows, mistakes
+    python benchmarks/rows.py --short                     # only what covers its rows of each plan: less than two hours
     python benchmarks/rows.py --keep DIR                  # runs that DIR has already are not run again
 
 Ends with 1 unless every row failed with each of its mistakes.
@@ -27,6 +28,7 @@ from benchmarks.catalogue import (
     environment_of,
     in_baseline,
     lenient_baseline,
+    parts_alone,
     profile_of,
     read_table,
 )
@@ -43,12 +45,14 @@ class Job:
     Attributes:
         rows: that must fail.
         alone: whether earlier runs judge its only row: then two builds are compared instead.
+        short: whether the stages and experiments that cover none of the rows are left out.
     """
 
     plan: str
     mistake: str
     rows: tuple[str, ...]
     alone: bool = False
+    short: bool = False
 
     @property
     def name(self) -> str:
@@ -66,14 +70,16 @@ class Job:
     def options(self) -> list[str]:
         """Of the run: the baseline judges only where it is what must fail."""
         kept = in_baseline(self.plan, self.rows)
-        return [*profile_of(self.plan, full=False), *([] if kept else lenient_baseline(self.plan))]
+        parts = parts_alone(self.plan, self.rows, self.environment) if self.short and not kept else []
+        return [*profile_of(self.plan, full=False), *([] if kept else lenient_baseline(self.plan)), *parts]
 
 
-def jobs_of(table: Mapping[str, Line], only: Sequence[str] = ()) -> list[Job]:
+def jobs_of(table: Mapping[str, Line], only: Sequence[str] = (), *, short: bool = False) -> list[Job]:
     """Each distinct mistake of each plan, with the rows that look for it.
 
     Args:
         only: names of examples' folders, rows and mistakes; empty: all.
+        short: of the jobs.
     """
     found: dict[tuple[str, str, bool, bool], list[str]] = {}
     for line in table.values():
@@ -84,7 +90,7 @@ def jobs_of(table: Mapping[str, Line], only: Sequence[str] = ()) -> list[Job]:
                     plan, [line.row]
                 )  # what must fail there stops the run: no other row is judged beside it
                 found.setdefault((plan, mistake, alone, quiet), []).append(line.row)
-    jobs = [Job(plan, mistake, tuple(rows), alone) for (plan, mistake, alone, _), rows in found.items()]
+    jobs = [Job(plan, mistake, tuple(rows), alone, short) for (plan, mistake, alone, _), rows in found.items()]
     wanted = set(only)
     return [
         job for job in jobs if not wanted or wanted & {job.plan.partition("/")[0], job.mistake, *job.rows}
@@ -130,11 +136,12 @@ def main() -> None:
     """Run what was asked for, one mistake after another, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="examples, rows and mistakes, joined by commas")
+    parser.add_argument("--short", action="store_true", help="only the stages and experiments that cover the rows")
     parser.add_argument("--keep", type=Path, help="where the runs stay; those that are there are not run again")
     options = parser.parse_args()
     table = read_table()
     only = [name for name in options.only.split(",") if name]
-    jobs = jobs_of(table, only)
+    jobs = jobs_of(table, only, short=options.short)
     if not jobs:
         parser.error(f"nothing is called {options.only}; give examples, rows or mistakes of examples/README.md")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs is ended in order

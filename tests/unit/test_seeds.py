@@ -173,11 +173,13 @@ def test_each_row_is_tried_with_each_of_its_mistakes():
 
 def shapes():
     """The runs of a plan that differ in what is left out of it: one of each kind."""
-    found = {(job.plan, job.alone, tuple(job.options)): job for job in rows.jobs_of(catalogue.read_table())}
-    return sorted(found.values(), key=lambda job: job.name)
+    table = catalogue.read_table()
+    jobs = [*rows.jobs_of(table), *rows.jobs_of(table, short=True)]
+    found = {(job.plan, job.alone, tuple(job.options)): job for job in jobs}
+    return sorted(found.values(), key=lambda job: (job.name, job.short))
 
 
-@pytest.mark.parametrize("job", shapes(), ids=lambda job: job.name)
+@pytest.mark.parametrize("job", shapes(), ids=lambda job: f"{job.name}{'-short' * job.short}")
 def test_a_run_with_a_mistake_is_a_plan(job):
     """The plan loads with what a job changes of it, and still covers the job's rows."""
     options = catalogue.figures_alone(job.plan) if job.alone else job.options
