@@ -1,7 +1,7 @@
 """Does each row of the scenario catalogue fail when the mistake that it looks for is made? `make bench-detection ROWS=1`.
 
 The table in examples/README.md says which mistake that is. Each one is switched on in turn, and its plan is run once, at the
-scale of the profile `smoke`; printed is a line for each row of the mistake, and which other rows failed as well.
+scale of the profile `smoke`; printed is a line for each row of the mistake, with what made it fail, and which other rows did.
 
     python benchmarks/rows.py                             # all mistakes of all plans: hours
     python benchmarks/rows.py --only raglox,N15,truncate  # examples, rows, mistakes
@@ -114,7 +114,7 @@ def lines(jobs: Sequence[Job], ran: Sequence[Ran]) -> list[str]:
         for row in job.rows:
             told = one.rows.get(row) or Told("error", "", one.problem or "the report does not speak of it")
             caught = "found" if told.verdict == "failed" else "not found"
-            why = "" if caught == "found" else f": {told.words}" if told.words else ""
+            why = f": {told.words}" if told.words else ""
             found.append(
                 f"| {row} | `{job.plan}` | `{job.mistake}` | {told.verdict} | {caught}{why.replace('|', '/')} "
                 f"| {one.seconds:.0f} | {others} |"
