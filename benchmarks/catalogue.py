@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from shakedown.plan.document import parse_document
+from shakedown.plan.profiles import apply_profile
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -171,7 +172,7 @@ def in_baseline(plan: str, rows: Iterable[str]) -> bool:
 
 
 def parts_alone(plan: str, rows: Iterable[str], environment: Mapping[str, str]) -> list[str]:
-    """What leaves out of a plan the stages and experiments that cover none of some rows; baseline and recovery stay.
+    """What leaves out of a smoke run the stages and experiments that cover none of some rows; baseline and recovery stay.
 
     A row that the recovery alone judges needs everything before it, as what is to be recovered from is done there.
 
@@ -183,7 +184,9 @@ def parts_alone(plan: str, rows: Iterable[str], environment: Mapping[str, str]) 
     if wanted - needed:
         return []
     options = [f"stages.{name}=null" for name, content in stages.items() if not wanted & set(_covers(content))]
-    experiments = parse_document(_text(plan), plan, environment).data["stages"].get("faults", {}).get("experiments", [])
+    document = parse_document(_text(plan), plan, environment)
+    apply_profile(document, SMOKE if profile_of(plan, full=False) else None)  # what is set anew is not scaled once more
+    experiments = document.data["stages"].get("faults", {}).get("experiments", [])
     kept = [one for one in experiments if wanted & set(one.get("covers") or [])]
     if kept and not wanted & set(stages["faults"].get("covers") or []):
         options.append(f"stages.faults.experiments={json.dumps(kept)}")

@@ -18,13 +18,17 @@ def alert_looks(session: Session, name: str, start: float, end: float) -> tuple[
     """What was seen of an alert between two instants, as looks of which a healthy one is silence; or why nothing was."""
     alert = session.loaded.plan.alerts[name]
     margin = max(alert.lasts, 2 * session.loaded.plan.sample_every)
-    samples = session.results.samples(session.run_id, start - margin, end + margin)
+
+    def sampled(source: str, series: str) -> list[Sample]:
+        found = session.results.samples(session.run_id, start - margin, end + margin, series=[series])
+        return [one for one in found if one.source == source]
+
     if alert.series is not None:
         condition = alert.condition
-        values = [one for one in samples if (one.source, one.series) == (condition.subject, condition.series)]
+        values = sampled(condition.subject, condition.series)
         problem = "" if values else f"{condition.subject}.{condition.series} was not sampled"
         return [_look(name, one.at, firing=condition.met(one.value)) for one in values], problem
-    seen = [one for one in samples if (one.source, one.series) == (SOURCE, name)]
+    seen = sampled(SOURCE, name)
     if alert.log is not None:
         return _of_lines(name, alert, seen, start, end), ""
     return [_look(name, one.at, firing=bool(one.value)) for one in seen], "" if seen else "it never gave an answer"

@@ -22,7 +22,7 @@ from shakedown.plan.experiments import Experiment
 from shakedown.plan.model import FaultsStage
 from shakedown.records.experiment import ExperimentRecord
 from shakedown.records.load import LoadResult
-from shakedown.records.observation import ProbeResult, Sample
+from shakedown.records.observation import ProbeResult
 from shakedown.records.recovery import AlertTruth, Comparison, HealthTruth, Moment, RecoveryMeasurement
 from shakedown.session.alerting import alert_looks
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from shakedown.session.experiments import FaultBench
 
 __all__ = ["measure_recovery", "quiet_until", "recovery_in"]
+
+COMPARED = ("cpu", "memory", "memory_anon")  # of services and the machine, before a fault and after it
 
 
 def recovery_in(
@@ -135,10 +137,6 @@ def _told(health: Sequence[HealthTruth], alerts: Sequence[AlertTruth], held: Hel
 def _worse(bench: "FaultBench", load: LoadResult, after: tuple[float, float]) -> tuple[Comparison, ...]:
     session = bench.session
     services = [name for name, handle in session.system.handles.items() if handle.kind != "external"]
-    samples = session.results.samples(session.run_id, bench.warm[0], after[1])
-
-    def within(window: tuple[float, float]) -> list[Sample]:
-        return [sample for sample in samples if window[0] <= sample.at < window[1]]
-
-    disturbance = disturbed(within(bench.warm), within(after), [*services, "shakedown"], os.cpu_count() or 1)
-    return compare_after(load, samples, services, bench.warm, after, bench.stage.worse, disturbance)
+    usual, now = (session.results.samples(session.run_id, *window, series=COMPARED) for window in (bench.warm, after))
+    disturbance = disturbed(usual, now, [*services, "shakedown"], os.cpu_count() or 1)
+    return compare_after(load, [*usual, *now], services, bench.warm, after, bench.stage.worse, disturbance)

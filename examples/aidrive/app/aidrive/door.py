@@ -72,11 +72,11 @@ class House:
                 asyncio.get_running_loop().create_task(self._do_later(route, path))
             reply(FULL)
         else:
+            self.inside += route not in self._always
             asyncio.get_running_loop().create_task(self._serve(route, path, reply))
 
     async def _serve(self, route: str, path: str, reply: Callable[[bytes], None]) -> None:
         counted = route not in self._always
-        self.inside += counted
         begun = time.monotonic()
         try:
             status, body = await self._routes[route](path)

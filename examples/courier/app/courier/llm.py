@@ -111,7 +111,12 @@ class Replies:
             Provider("llm-primary", SETTINGS.llm_primary, session),
             Provider("llm-fallback", SETTINGS.llm_fallback, session),
         ]
-        METRICS.readers.append(lambda: {"primary_out": float(self.providers[0].out)})
+        METRICS.readers.append(self._primary)
+
+    def _primary(self) -> dict[str, float]:
+        """The first provider under names without labels, as thresholds want them."""
+        retries = METRICS.counters['llm_retries_total{dependency="llm-primary"}']
+        return {"primary_out": float(self.providers[0].out), "primary_retries_total": float(retries)}
 
     async def reply(self, text: str) -> tuple[str, str, float]:
         """Reply, provider, confidence; there is always an answer."""

@@ -45,12 +45,12 @@ class Metrics:
         gauges = dict(self.gauges)
         for read in self.readers:
             gauges |= read()
-        for kind, values in (("gauge", gauges), ("counter", self.counters)):
-            last = ""
-            for name, value in sorted(values.items()):
-                family = name.partition("{")[0]
-                lines += ([f"# TYPE {family} {kind}"] if family != last else []) + [f"{name} {value}"]
-                last = family
+        last = ""
+        for name, value in sorted({**gauges, **self.counters}.items()):
+            family = name.partition("{")[0]
+            kind = "counter" if family.endswith("_total") else "gauge"
+            lines += ([f"# TYPE {family} {kind}"] if family != last else []) + [f"{name} {value}"]
+            last = family
         return "\n".join(lines) + "\n"
 
 
