@@ -30,7 +30,9 @@ def session(samples, alerts=()) -> SimpleNamespace:
         run_id="run", loaded=SimpleNamespace(plan=plan), found=found,
         find=lambda stage, finding: found.append((stage, finding)),
         results=SimpleNamespace(
-            samples=lambda _run, start, end: [sample for sample in samples if start <= sample.at < end]
+            samples=lambda _run, start, end, series=(): [
+                one for one in samples if start <= one.at < end and (not series or one.series in series)
+            ]
         ),
     )  # fmt: skip
 
